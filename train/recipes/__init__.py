@@ -1,0 +1,1 @@
+"""Experiment recipes: one commented YAML file a dataset, read by `srnn-train`."""
