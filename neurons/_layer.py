@@ -1,0 +1,314 @@
+"""The thin layer around a step function: parameters, snnTorch's contract, whole sequences.
+
+A neuron class is three things put together: the dynamics (a step function with its state and parameters,
+in ``lif.py`` or ``alif.py``), one of the two wirings below, and the snnTorch class that the wiring stands
+for. The wiring keeps snnTorch's contract: states are non-persistent buffers that follow the shape of the
+input, the step call takes and returns what the counterpart does, and whoever resets a layer, by its method
+or by snnTorch's class-level walk over all layers, reaches every state.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import surrogate
+from .distributions import Distribution
+from .kernels import reference
+from .reset import FEED_FORWARD_RESETS, RECURRENT_RESETS, Reset
+from .time_constant import TimeConstant
+
+
+class SpikingLayer(nn.Module):
+    """Base of all spiking layers; a subclass adds dynamics, a wiring and snnTorch's class.
+
+    The dynamics supply ``state_type``, ``step``, ``params``, ``threshold_of`` and ``initial_state``.
+    """
+
+    state_type: Any
+    step: Any
+    resets: dict[str, Reset]
+    # What snnTorch's classes own:
+    reset_mechanism: str
+    reset_delay: bool
+    threshold: Tensor
+    mem: Tensor
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        # The counterpart's positional arguments, so that ours may be given by their names below.
+        counterpart = next(c for c in type(self).__mro__ if c.__module__.startswith("snntorch."))
+        names = list(inspect.signature(counterpart).parameters)
+        self._set_up(**dict(zip(names, args, strict=False)), **keywords)
+
+    def _set_up(
+        self,
+        *,
+        beta: float | Tensor | None = None,
+        tau_mem: float | str | Distribution | TimeConstant | None = None,
+        threshold: float | Tensor | None = None,
+        spike_grad: Any = None,
+        surrogate_disable: bool = False,
+        detach_reset: bool | None = None,
+        **snntorch: Any,
+    ) -> None:
+        if beta is not None and tau_mem is not None:
+            raise ValueError("Give the membrane's decay once: beta (snnTorch's way) or tau_mem, not both.")
+        papers = beta is None
+        if threshold is None:
+            threshold = 0.01 if papers else 1.0
+        if not bool((torch.as_tensor(threshold) > 0).all()):
+            raise ValueError(f"threshold must be positive, got {threshold}.")
+        if surrogate_disable:
+            spike_grad = surrogate.no_gradient()
+        elif spike_grad is None:
+            spike_grad = surrogate.multi_gaussian() if papers else surrogate.atan()
+        super().__init__(
+            beta=0.0 if papers else beta, threshold=threshold, spike_grad=spike_grad, **snntorch
+        )
+        self.surrogate_disable = surrogate_disable
+        # snnTorch binds its own update here once and for all; ours follows `reset_mechanism`.
+        del self.state_function
+        self.detach_reset = (not papers) if detach_reset is None else detach_reset
+        self.tau_mem: TimeConstant | None = None
+        if papers:
+            del self.beta
+            self.tau_mem = self._time_constant(tau_mem, "normal(20, 5)", "20", (1.0, 200.0))
+        for name in self._hidden_states():
+            self.register_buffer(name, torch.zeros(0), persistent=False)
+
+    # ------------------------------------------------------------------------------ parameters
+
+    def _time_constant(
+        self, given: Any, per_neuron: str, shared: str, bounds: tuple[float, float]
+    ) -> TimeConstant:
+        """Make a time constant of what a user gave, or of the default."""
+        if isinstance(given, TimeConstant):
+            return given
+        size = self._size()
+        if given is None:
+            given = shared if size is None else per_neuron
+        return TimeConstant(given, size, bounds=bounds)
+
+    def _size(self) -> Sequence[int] | None:
+        """Shape of one value per neuron, or per channel of a convolution; None if unknown."""
+        if self.linear_features:
+            return (self.linear_features,)
+        return (self.conv2d_channels, 1, 1) if self.conv2d_channels else None
+
+    @property
+    def alpha(self) -> Tensor:
+        """Decay of the membrane over one step."""
+        return self.beta.clamp(0, 1) if self.tau_mem is None else self.tau_mem.decay()
+
+    @property
+    def input_gain(self) -> Tensor | float:
+        """g, what the current is multiplied by: 1 with ``beta``, 1 - alpha with ``tau_mem``."""
+        return 1.0 if self.tau_mem is None else 1 - self.alpha
+
+    # ----------------------------------------------------------------------------------- a step
+
+    def _recurrent_current(self, spikes: Tensor) -> Tensor | None:
+        """W_rec S + b_rec, or None in a feed-forward layer."""
+        return None
+
+    def _emit(self, S: Tensor, state: Any, params: Any) -> Tensor:
+        """What the layer sends out when its neurons cross their threshold with S."""
+        if not self.inhibition:
+            return S
+        excess = state.membrane - self.threshold_of(state, params)
+        winner = excess.argmax(dim=1, keepdim=True)
+        return S * torch.zeros_like(S).scatter(1, winner, 1.0)
+
+    def _advance(self, input_: Tensor, spikes: Tensor, state: Any, params: Any) -> tuple[Tensor, Any]:
+        """One step of the layer; the step call and every sequence go through here."""
+        crossed = state.spikes
+        S, state = self.step(input_, state, params, self._recurrent_current(spikes))
+        spikes = self._emit(S, state, params)
+        if not self.reset_delay:
+            # snnTorch's reset in the same step; a membrane that the delayed reset has already lowered is
+            # not lowered twice.
+            once = spikes / self.graded_spikes_factor - crossed.detach()
+            B = self.threshold_of(state, params)
+            at_once = RECURRENT_RESETS[self.reset_mechanism].after_leak
+            state = state._replace(membrane=at_once(state.membrane, once, B))
+            state = self._with_crossings(state, params)
+        return spikes, state
+
+    def _with_crossings(self, state: Any, params: Any) -> Any:
+        """The state whose S follows from its membrane, which users may set and snnTorch goes by."""
+        distance = state.membrane - self.threshold_of(state, params)
+        return state._replace(spikes=self.spike_grad(distance))
+
+    # -------------------------------------------------------------------- snnTorch's step call
+
+    def _hidden_states(self) -> list[str]:
+        """States that snnTorch's tuples do not carry: kept as buffers under their own names."""
+        return [name for name in self.state_type._fields if name not in ("spikes", "membrane")]
+
+    def _refuse_states(self, *given: Tensor | None) -> None:
+        if self.init_hidden and any(state is not None for state in given):
+            raise TypeError(
+                f"With init_hidden=True, {type(self).__name__} keeps its states itself: "
+                "call it with its input alone."
+            )
+
+    def _step_call(
+        self, input_: Tensor, spikes: Tensor | None, mem: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        params = self.params()
+        mem = self.mem if mem is None else mem
+        initial = self.initial_state(input_)
+        if mem.shape == input_.shape:
+            hidden = {}
+            for name in self._hidden_states():
+                value = getattr(self, name)
+                # Whoever detached the membrane truncates the gradient here; snnTorch cannot know of ours.
+                value = value if mem.requires_grad else value.detach()
+                hidden[name] = value if value.shape == mem.shape else getattr(initial, name)
+            state = self._with_crossings(initial._replace(membrane=mem, **hidden), params)
+        else:
+            state = initial
+        if spikes is None or spikes.shape != input_.shape:
+            spikes = initial.spikes
+        spikes, state = self._advance(input_, spikes, state, params)
+        self._buffers["mem"] = state.membrane  # past __setattr__, which takes a zero for a reset
+        for name in self._hidden_states():
+            self._buffers[name] = getattr(state, name)
+        return spikes, state.membrane
+
+    def _returned(self, spikes: Tensor, mem: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """What snnTorch's step call returns: the pair, unless the states are hidden."""
+        return spikes if self.init_hidden and not self.output else (spikes, mem)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Take a membrane set to zero from outside for a reset, and start every other state anew.
+
+        snnTorch 1.0.0 resets by assigning zeros to ``mem`` on every layer of the process that it knows.
+        """
+        super().__setattr__(name, value)
+        if name == "mem" and isinstance(value, Tensor) and not bool(value.any()):
+            initial = self.initial_state(value)
+            for hidden in self._hidden_states():
+                self._buffers[hidden] = getattr(initial, hidden)
+
+    # -------------------------------------------------------------------------- whole sequences
+
+    def forward_sequence(
+        self,
+        input_: Tensor,
+        state: Any = None,
+        *,
+        reset: Tensor | None = None,
+        return_membrane: bool = False,
+    ) -> tuple[Tensor, Any] | tuple[Tensor, Any, Tensor]:
+        """Run the layer over a whole sequence.
+
+        It neither reads nor changes the states that the step call keeps, and agrees with stepping to the
+        last bit.
+
+        Args:
+            input_: current of every step, [time, batch, neurons], before the recurrent part.
+            state: where to start from, as returned by an earlier call; None for the initial state.
+            reset: mask [time, batch]; where it is true, the state is put to its initial value before that
+                step, as at the start of a new episode.
+            return_membrane: whether to return the membrane of every step too, differentiable.
+
+        Returns:
+            The spikes [time, batch, neurons] and the final state, then, if asked for, the membrane
+            [time, batch, neurons].
+
+        Raises:
+            ValueError: if a shape does not fit.
+        """
+        features = self._size()
+        if input_.dim() < 3 or (self.linear_features and input_.shape[-1] != self.linear_features):
+            neurons = "neurons" if features is None else features[0]
+            raise ValueError(
+                f"{type(self).__name__} expects a current of shape [time, batch, {neurons}], "
+                f"got {list(input_.shape)}."
+            )
+        if reset is not None and reset.shape != input_.shape[:2]:
+            raise ValueError(
+                f"The reset mask must have the shape [time, batch] = {list(input_.shape[:2])}, "
+                f"got {list(reset.shape)}."
+            )
+        params = self.params()
+        initial = self.initial_state(input_.new_empty(input_.shape[1:]))
+        spikes = initial.spikes if state is None else state.spikes
+        state = initial if state is None else self._with_crossings(state, params)
+
+        def advance(x: Tensor, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
+            return self._advance(x, spikes, state, params)
+
+        outputs, membrane, state = reference.run(
+            advance, input_, spikes, state, initial, reset, return_membrane
+        )
+        return (outputs, state) if membrane is None else (outputs, state, membrane)
+
+
+class FeedForward(SpikingLayer):
+    """Wiring of :class:`snntorch.Leaky`: called with ``(input_, mem)``."""
+
+    resets = FEED_FORWARD_RESETS
+
+    def _set_up(
+        self, *, linear_features: int | None = None, conv2d_channels: int | None = None, **keywords: Any
+    ) -> None:
+        # Before nn.Module's own start: plain numbers are safe to set by way of the instance's dictionary.
+        self.__dict__.update(linear_features=linear_features, conv2d_channels=conv2d_channels)
+        super()._set_up(**keywords)
+
+    def _emit(self, S: Tensor, state: Any, params: Any) -> Tensor:
+        S = super()._emit(S, state, params)
+        # snnTorch grades the spikes of a layer without inhibition only.
+        return S if self.inhibition else S * self.graded_spikes_factor
+
+    def forward(self, input_: Tensor, mem: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """Advance by one step, in snnTorch's form.
+
+        Args:
+            input_: current, [batch, neurons].
+            mem: membrane of the step before, [batch, neurons]; None for the one that the layer kept.
+
+        Returns:
+            ``(spikes, membrane)``, or the spikes alone with ``init_hidden=True, output=False``.
+
+        Raises:
+            TypeError: if ``mem`` is given although ``init_hidden=True``.
+        """
+        self._refuse_states(mem)
+        return self._returned(*self._step_call(input_, None, mem))
+
+
+class Recurrent(SpikingLayer):
+    """Wiring of :class:`snntorch.RLeaky`: called with ``(input_, spk, mem)``."""
+
+    resets = RECURRENT_RESETS
+    spk: Tensor
+    recurrent: nn.Module
+
+    def _recurrent_current(self, spikes: Tensor) -> Tensor:
+        return self.recurrent(spikes)
+
+    def forward(
+        self, input_: Tensor, spk: Tensor | None = None, mem: Tensor | None = None
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Advance by one step, in snnTorch's form.
+
+        Args:
+            input_: current, [batch, neurons], before the recurrent part.
+            spk: spikes of the step before, [batch, neurons]; None for those that the layer kept.
+            mem: membrane of the step before, [batch, neurons]; None for the one that the layer kept.
+
+        Returns:
+            ``(spikes, membrane)``, or the spikes alone with ``init_hidden=True, output=False``.
+
+        Raises:
+            TypeError: if a state is given although ``init_hidden=True``.
+        """
+        self._refuse_states(spk, mem)
+        spk, mem = self._step_call(input_, self.spk if spk is None else spk, mem)
+        self._buffers["spk"] = spk
+        return self._returned(spk, mem)

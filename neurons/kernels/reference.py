@@ -1,0 +1,52 @@
+"""The reference kernel: a plain loop over time, differentiated by autograd."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def run(
+    advance: Callable[[Tensor, Tensor, Any], tuple[Tensor, Any]],
+    input_: Tensor,
+    spikes: Tensor,
+    state: Any,
+    initial: Any,
+    reset: Tensor | None,
+    with_membrane: bool,
+) -> tuple[Tensor, Tensor | None, Any]:
+    """Advance a layer over a sequence.
+
+    Args:
+        advance: one step, (current, spikes, state) -> (spikes, state).
+        input_: current, [time, batch, neurons].
+        spikes: those that the layer sent out in the step before, [batch, neurons].
+        state: state to start from, a NamedTuple of tensors.
+        initial: state of a new episode.
+        reset: mask [time, batch] of steps that begin a new episode, or None.
+        with_membrane: whether to keep the membrane of every step.
+
+    Returns:
+        The spikes [time, batch, neurons], the membrane likewise or None, and the final state.
+    """
+    outputs, membranes = [], []
+    # Not input_[t]: the backward pass of each index would fill a tensor of the whole sequence with zeros.
+    for t, x in enumerate(input_.unbind(0)):
+        if reset is not None:
+            begin = reset[t].bool().reshape(-1, *(1 for _ in x.shape[1:]))
+            spikes = torch.where(begin, initial.spikes, spikes)
+            state = type(state)(*(torch.where(begin, i, s) for i, s in zip(initial, state, strict=True)))
+        spikes, state = advance(x, spikes, state)
+        outputs.append(spikes)
+        if with_membrane:
+            membranes.append(state.membrane)
+    empty = not outputs
+    trace = None
+    if with_membrane:
+        trace = torch.zeros_like(input_) if empty else torch.stack(membranes)
+    return (
+        torch.zeros_like(input_) if empty else torch.stack(outputs),
+        trace,
+        state._replace(spikes=spikes),
+    )
