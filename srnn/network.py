@@ -1,0 +1,217 @@
+"""The spiking recurrent network (SRNN): layers of projection and neuron, then a readout.
+
+    x_t -> [W S + b] -> neuron -> spikes -> [W S + b] -> neuron -> ... -> readout -> logits
+
+The projection of a layer does not depend on the layer's past, so it runs once for a whole sequence; only
+the recurrence within the neuron steps through time.
+
+Source: Yin, Corradi, Bohté 2020 (ICONS) and 2021 (Nature Machine Intelligence 3).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from srnn.neurons import LI, RALIF, TimeConstant
+
+from .readout import Readout
+
+
+class Record(NamedTuple):
+    """What a network did on a batch.
+
+    Attributes:
+        counts: number of spikes of each neuron in each sequence, [batch, neurons], one tensor a layer;
+            spiking output neurons come last.
+        steps: number of time steps that they were counted over.
+        state: where the network stopped; give it back to go on from there.
+        spikes: the spikes themselves, [time, batch, neurons], one tensor a layer, if asked for.
+        membranes: the membranes of the hidden layers, likewise, if asked for.
+    """
+
+    counts: tuple[Tensor, ...]
+    steps: int
+    state: tuple[Any, ...]
+    spikes: tuple[Tensor, ...] | None = None
+    membranes: tuple[Tensor, ...] | None = None
+
+    def rates(self) -> list[float]:
+        """Mean firing rate of each layer, in spikes a neuron and step."""
+        return [float(counts.detach().mean()) / max(self.steps, 1) for counts in self.counts]
+
+
+class Layer(nn.Module):
+    """A projection and a layer of neurons, with an optional module between them.
+
+    Args:
+        projection: from the spikes below to a current, for example ``nn.Linear``.
+        neuron: a layer with ``forward_sequence``.
+        between: any module on the current of a whole sequence, [time, batch, neurons]: a delay, a norm.
+    """
+
+    def __init__(
+        self, projection: nn.Module, neuron: nn.Module, between: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.projection = projection
+        self.between = nn.Identity() if between is None else between
+        self.neuron = neuron
+
+    def forward(
+        self, inputs: Tensor, state: Any = None, *, reset: Tensor | None = None, membrane: bool = False
+    ) -> tuple[Tensor, Any] | tuple[Tensor, Any, Tensor]:
+        """Run over a sequence; see :meth:`srnn.neurons.RALIF.forward_sequence`."""
+        current = self.between(self.projection(inputs))
+        return self.neuron.forward_sequence(current, state, reset=reset, return_membrane=membrane)
+
+
+class SRNN(nn.Module):
+    """Spiking recurrent network.
+
+    Args:
+        inputs: number of input channels.
+        hidden: number of neurons of each hidden layer.
+        classes: number of classes.
+        neuron: class of the hidden neurons, called as ``neuron(linear_features=n, **neuron_options)``.
+        readout: a :class:`Readout`, or the name of a reduction for one with default output neurons.
+        recurrent_gain: recurrent weights start as this multiple of an orthogonal matrix, in recurrent
+            layers. Zero is what the published PS-MNIST code uses.
+        between: makes the module between projection and neuron of a layer, given its number of neurons.
+        **neuron_options: keywords of the neuron class: ``tau_mem``, ``tau_adapt``, ``threshold``, ...
+
+    Raises:
+        ValueError: for sizes below one, or options that the neuron refuses.
+
+    Example:
+        >>> net = SRNN(700, [128, 128], 20, tau_mem="normal(20, 5)", tau_adapt="normal(150, 10)")
+        >>> logits, record = net(torch.rand(100, 8, 700).round())     # time, batch, channels
+        >>> logits.shape, record.counts[0].shape
+        (torch.Size([8, 20]), torch.Size([8, 128]))
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: Sequence[int],
+        classes: int,
+        *,
+        neuron: Callable[..., nn.Module] = RALIF,
+        readout: str | Readout = "softmax-sum",
+        recurrent_gain: float = 1.0,
+        between: Callable[[int], nn.Module] | None = None,
+        **neuron_options: Any,
+    ) -> None:
+        super().__init__()
+        if not hidden or min(inputs, classes, *hidden) < 1:
+            raise ValueError(
+                f"A network needs at least one channel, one neuron in each of one or more hidden layers "
+                f"and one class; got {inputs}, {list(hidden)} and {classes}."
+            )
+        widths = [inputs, *hidden]
+        self.layers = nn.ModuleList(
+            Layer(
+                nn.Linear(below, width),
+                neuron(linear_features=width, **neuron_options),
+                None if between is None else between(width),
+            )
+            for below, width in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.readout = (
+            readout if isinstance(readout, Readout) else Readout(hidden[-1], classes, readout)
+        )
+        self._initialise(recurrent_gain)
+
+    @torch.no_grad()
+    def _initialise(self, recurrent_gain: float) -> None:
+        """Start as the published code does: Xavier inputs, orthogonal recurrence, no hidden bias."""
+        for layer in self.layers:
+            nn.init.xavier_uniform_(layer.projection.weight)
+            nn.init.zeros_(layer.projection.bias)
+            recurrent = getattr(layer.neuron, "recurrent", None)
+            if isinstance(recurrent, nn.Linear):
+                nn.init.orthogonal_(recurrent.weight, gain=recurrent_gain)
+                nn.init.zeros_(recurrent.bias)
+        nn.init.xavier_uniform_(self.readout.projection.weight)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        state: tuple[Any, ...] | None = None,
+        *,
+        reset: Tensor | None = None,
+        keep_spikes: bool = False,
+        keep_membranes: bool = False,
+    ) -> tuple[Tensor, Record]:
+        """Run over a batch of sequences, or over the next piece of it.
+
+        Args:
+            inputs: [time, batch, channels].
+            state: ``record.state`` of the piece before; None at the beginning.
+            reset: mask [time, batch] of steps that begin a new episode (readout ``"stream"`` only).
+            keep_spikes: whether the record holds the spikes, and not their counts alone.
+            keep_membranes: whether it holds the membranes of the hidden layers.
+
+        Returns:
+            The logits, [batch, classes], or [time, batch, classes] for the readout ``"stream"``; and the
+            record of what the network did.
+
+        Raises:
+            ValueError: if the inputs have another shape.
+        """
+        channels = self.layers[0].projection.in_features
+        if inputs.dim() != 3 or inputs.shape[-1] != channels:
+            raise ValueError(
+                f"The network expects inputs of shape [time, batch, {channels}], got {list(inputs.shape)}."
+            )
+        signal = inputs.to(self.readout.projection.weight.dtype)
+        spikes, membranes, states = [], [], []
+        for i, layer in enumerate(self.layers):
+            before = None if state is None else state[i]
+            signal, after, *trace = layer(signal, before, reset=reset, membrane=keep_membranes)
+            spikes.append(signal)
+            states.append(after)
+            membranes.extend(trace)
+        logits, after, fired = self.readout(signal, None if state is None else state[-1], reset=reset)
+        if fired is not None:
+            spikes.append(fired)
+        return logits, Record(
+            counts=tuple(s.sum(0) for s in spikes),
+            steps=len(inputs),
+            state=(*states, after),
+            spikes=tuple(spikes) if keep_spikes else None,
+            membranes=tuple(membranes) if keep_membranes else None,
+        )
+
+    def layer_names(self) -> list[str]:
+        """Names of the layers that spike, in the order of :attr:`Record.counts`."""
+        names = [f"layer{i}" for i, _ in enumerate(self.layers, start=1)]
+        return names if isinstance(self.readout.neuron, LI) else [*names, "readout"]
+
+    def time_constants(self) -> dict[str, Tensor]:
+        """Current time constants, in steps, by name (``layer1.tau_adapt``); detached copies."""
+        taus = {}
+        named = [(f"layer{i}", layer.neuron) for i, layer in enumerate(self.layers, start=1)]
+        for name, neuron in [*named, ("readout", self.readout.neuron)]:
+            for key, module in neuron.named_children():
+                if isinstance(module, TimeConstant):
+                    taus[f"{name}.{key}"] = module.tau.detach().clone().flatten()
+        return taus
+
+
+def detach(state: Any) -> Any:
+    """Cut a network's state from its graph, as truncated backpropagation does between pieces.
+
+    Args:
+        state: a tensor, or nested tuples of tensors and numbers, such as :attr:`Record.state`.
+
+    Returns:
+        The same structure around detached tensors.
+    """
+    if isinstance(state, Tensor):
+        return state.detach()
+    if isinstance(state, tuple):
+        parts = [detach(part) for part in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
+    return state
