@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""Experiments: command lines, recipes, training, logging and reports."""

@@ -1,0 +1,151 @@
+"""From an experiment to its parts: data, network, threads."""
+
+import os
+import re
+
+import torch
+
+from srnn import SRNN, Readout
+from srnn.datasets import Info, SequenceLoader, Splits, load
+from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF, TimeConstant, surrogate
+
+from .config import Experiment
+from .errors import ConfigError
+
+# (family, recurrent) -> class
+_NEURONS = {
+    ("alif", True): RALIF,
+    ("alif", False): ALIF,
+    ("lif", True): RLIF,
+    ("lif", False): LIF,
+}
+
+
+def build_data(experiment: Experiment) -> Splits:
+    """Load the data set of an experiment; its test part stays unread.
+
+    Raises:
+        DataError: if it is unknown, missing or damaged.
+    """
+    return load(experiment.dataset, experiment.data_dir, **experiment.data)
+
+
+def build_network(experiment: Experiment, info: Info) -> SRNN:
+    """Make the network of an experiment, with weights and time constants drawn from its seed.
+
+    Raises:
+        ConfigError: if the settings do not fit each other or the data.
+    """
+    if info.streaming != (experiment.readout == "stream"):
+        kind = "a label at every step" if info.streaming else "one label a sequence"
+        fitting = "stream" if info.streaming else "softmax-sum, mean, last or count"
+        raise ConfigError(f"{info.name} has {kind}: it needs --readout {fitting}.")
+    torch.manual_seed(experiment.seed)
+    family = experiment.neuron
+    options = {
+        "tau_mem": experiment.tau_mem,
+        "threshold": experiment.threshold,
+        "spike_grad": parse_surrogate(experiment.surrogate),
+        "detach_reset": experiment.detach_reset,
+    }
+    if family == "alif":
+        options |= {
+            "tau_adapt": experiment.tau_adapt,
+            "adaptation_strength": experiment.adaptation_strength,
+        }
+    try:
+        classes = len(info.classes)
+        output = (
+            _NEURONS[family, False](linear_features=classes, **options)
+            if experiment.readout == "count"
+            else LI(classes, tau_mem=experiment.tau_readout)
+        )
+        network = SRNN(
+            info.channels,
+            experiment.hidden,
+            classes,
+            neuron=_NEURONS[family, not experiment.feedforward],
+            readout=Readout(
+                experiment.hidden[-1],
+                classes,
+                experiment.readout,
+                neuron=output,
+                burn_in=experiment.burn_in,
+            ),
+            input_gain=experiment.input_gain,
+            recurrent_gain=experiment.recurrent_gain,
+            **options,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    for module in network.modules():
+        if isinstance(module, TimeConstant):
+            module.requires_grad_(experiment.learn_tau)
+    return network
+
+
+def parse_surrogate(text: str) -> surrogate.Surrogate:
+    """Read a surrogate gradient, such as ``triangle`` or ``multi_gaussian(gamma=0.3, h=0.15)``.
+
+    Raises:
+        ConfigError: for an unknown name or constant.
+    """
+    match = re.fullmatch(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*", text)
+    try:
+        name, constants = match.groups() if match else (text, None)
+        pairs = [pair.split("=") for pair in (constants or "").split(",") if pair.strip()]
+        return surrogate.SURROGATES[name](**{key.strip(): float(value) for key, value in pairs})
+    except (KeyError, TypeError, ValueError):
+        known = ", ".join(surrogate.SURROGATES)
+        raise ConfigError(
+            f"--surrogate {text!r} is unknown; choose from {known}, with named constants in "
+            "parentheses if wanted."
+        ) from None
+
+
+def training_loader(
+    experiment: Experiment, splits: Splits, rank: int = 0, world_size: int = 1
+) -> SequenceLoader:
+    """Make the loader of the training sequences, in an order of its own every epoch."""
+    return SequenceLoader(
+        splits.train,
+        experiment.batch_size,
+        shuffle=True,
+        seed=experiment.seed,
+        rank=rank,
+        world_size=world_size,
+        num_workers=experiment.num_workers,
+    )
+
+
+def usable_cores() -> int:
+    """Number of cores that this process may use: its affinity, its container's share, OMP_NUM_THREADS."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
+        if quota != "max":
+            cores = min(cores, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass  # no such limit on this system
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(limit)) if limit.isdigit() and int(limit) > 0 else cores
+
+
+def choose_threads(experiment: Experiment) -> int:
+    """Set torch's number of threads, so that processes and workers together do not exceed the cores.
+
+    Raises:
+        ConfigError: if more are asked for than there are cores.
+    """
+    cores = usable_cores()
+    if experiment.threads > cores:
+        raise ConfigError(
+            f"--threads {experiment.threads} is more than the {cores} cores that this process may use."
+        )
+    on_cpu = experiment.accelerator == "cpu" or not torch.accelerator.is_available()
+    sharing = experiment.devices if on_cpu else 1
+    free = max(1, cores // sharing - experiment.num_workers)
+    threads = experiment.threads or free
+    torch.set_num_threads(threads)
+    return threads

@@ -1,0 +1,210 @@
+"""From a command line to an experiment: flags, recipes, configuration files, and what a resumed run keeps.
+
+Settings are taken, in this order, from the defaults in :mod:`srnn.train.config`, the data set's recipe, the
+file given with ``--config``, and the flags; a later one wins. A resumed run takes its own saved
+configuration in place of the recipe.
+"""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from importlib import resources
+from pathlib import Path
+from typing import NoReturn
+
+from jsonargparse import ArgumentParser, set_parsing_settings
+
+from .config import GROUPS, MAY_CHANGE, Experiment, flag
+from .errors import ConfigError
+from .run_folder import CONFIG, RunFolder, newest_unfinished, read_yaml
+
+RECIPES = Path(str(resources.files("srnn.train.recipes")))
+"""Folder of the recipes that come with the package."""
+
+_BOOLEAN = {f.name for f in fields(Experiment) if f.type is bool}
+_NAMES = [f.name for f in fields(Experiment)]
+
+
+class _Parser(ArgumentParser):
+    """jsonargparse's parser, with dashes in its help and one-sentence errors."""
+
+    def format_help(self) -> str:
+        return re.sub(r"--[a-z]\w*", lambda match: match[0].replace("_", "-"), super().format_help())
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise ConfigError(_sentence(message))
+
+
+def _sentence(message: str) -> str:
+    """Turn a message of the parser into one sentence that names the flag."""
+    text = " ".join(message.split())
+    if match := re.match(r"unrecognized arguments: (\S+)", text):
+        given = match[1].split("=")[0]
+        if not given.startswith("--"):
+            return f"{given!r} is not the value of any flag; see --help."
+        near = difflib.get_close_matches(given, [flag(name) for name in _NAMES], n=1)
+        return f"There is no flag {given.replace('_', '-')}; " + (
+            f"did you mean {near[0]}?" if near else "see --help."
+        )
+    if match := re.search(r'Parser key "(\w+)[^"]*".*?Expected an? (.*)\. Got value: (.*)', text):
+        name, expected, value = match.groups()
+        expected = re.sub(r"<class '(\w+)'>", r"\1", expected)
+        expected = re.sub(r"typing\.Literal\[(.*)\]", r"one of \1", expected).replace("'", "")
+        return f"{flag(name)} expects {expected}, got {value}."
+    return text
+
+
+def _parser(defaults: Path | None) -> _Parser:
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = _Parser(
+        prog="srnn-train",
+        usage="srnn-train [--dataset NAME] [--config FILE] [flags]",
+        description="Train a spiking recurrent network. Everything has a default: `srnn-train` alone "
+        "trains on the recall task, which needs no download.",
+        epilog="Flags work with dashes and with underscores.",
+        default_config_files=[] if defaults is None else [str(defaults)],
+        print_config="--print_config",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("--config", action="config", help="Recipe: a YAML file of flags.")
+    for group in GROUPS:
+        parser.add_class_arguments(group)
+    return parser
+
+
+def _normalise(arguments: Sequence[str]) -> list[str]:
+    """Bring flags into the parser's form: underscores, bare booleans, lists without brackets."""
+    normal: list[str] = []
+    queue = list(arguments)
+    while queue:
+        argument = queue.pop(0)
+        if not argument.startswith("--"):
+            normal.append(argument)
+            continue
+        name, equals, value = argument[2:].partition("=")
+        name = name.replace("-", "_")
+        if not equals and queue and not queue[0].startswith("--"):
+            value, equals = queue.pop(0), "="
+        if name in _BOOLEAN and not equals:
+            value, equals = "true", "="
+        if name == "hidden":
+            while queue and queue[0].isdigit():
+                value += "," + queue.pop(0)
+            value = value if value.startswith("[") else f"[{value}]"
+        if name == "config":
+            value = str(_recipe_file(value))
+        normal.append(f"--{name}{equals}{value}")
+    return normal
+
+
+def _recipe_file(name: str) -> Path:
+    """Find a recipe: a file, or one that comes with the package."""
+    for path in (Path(name), RECIPES / name, RECIPES / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+    raise ConfigError(
+        f"There is no recipe {name!r}: give the path of a YAML file, or one of the package's own "
+        f"({known})."
+    )
+
+
+def _value_of(name: str, arguments: Sequence[str]) -> str | None:
+    """Look a setting up before the flags are parsed: the last flag of that name, else a file's value."""
+    found = None
+    for argument in arguments:
+        key, _, value = argument[2:].partition("=")
+        if key == "config":
+            found = read_yaml(Path(value)).get(name, found)
+        if key == name:
+            found = value
+    return found
+
+
+def parse(arguments: Sequence[str]) -> tuple[Experiment, RunFolder | None]:
+    """Read a command line.
+
+    Args:
+        arguments: what follows the command's name.
+
+    Returns:
+        The experiment, and the folder of the run to go on with, or None for a new run.
+
+    Raises:
+        ConfigError: for a wrong flag, value, recipe or run to resume.
+        SystemExit: after ``--help`` and ``--print-config``.
+    """
+    normal = _normalise(arguments)
+    dataset = _value_of("dataset", normal) or Experiment.dataset
+    recipe = RECIPES / f"{dataset}.yaml"
+    experiment = _parse_with(recipe if recipe.is_file() else None, normal)
+    folder = _to_resume(experiment)
+    if folder is None:
+        return experiment, None
+    saved = folder.path / CONFIG
+    resumed = _parse_with(saved, [a for a in normal if not a.startswith("--config=")])
+    _refuse_changes(folder.read_config(), resumed)
+    return resumed, folder
+
+
+def parse_eval(arguments: Sequence[str]) -> tuple[RunFolder, str | None]:
+    """Read the command line of ``srnn-eval``.
+
+    Returns:
+        The folder of the run, and the folder of the data sets if one was given.
+
+    Raises:
+        ConfigError: for a wrong flag, or a folder without a run.
+        SystemExit: after ``--help``.
+    """
+    parser = _Parser(
+        prog="srnn-eval",
+        description="Score a run again on its test set, from its folder.",
+        exit_on_error=False,
+    )
+    parser.add_argument("run", type=str, help="Folder of the run.")
+    parser.add_argument("--data_dir", type=str | None, help="Folder of the data sets, if it moved.")
+    given = parser.parse_args([a.replace("--data-dir", "--data_dir") for a in arguments])
+    folder = RunFolder(Path(given.run))
+    if not (folder.path / CONFIG).is_file():
+        raise ConfigError(f"There is no run in {folder.path}: give a folder that srnn-train made.")
+    return folder, given.data_dir
+
+
+def _parse_with(defaults: Path | None, arguments: list[str]) -> Experiment:
+    if defaults is not None:
+        unknown = set(read_yaml(defaults)) - set(_NAMES)
+        if unknown:
+            raise ConfigError(f"{defaults} has settings that do not exist: {', '.join(sorted(unknown))}.")
+    settings = _parser(defaults).parse_args(arguments).as_dict()
+    return Experiment(**{name: settings[name] for name in _NAMES})
+
+
+def _to_resume(experiment: Experiment) -> RunFolder | None:
+    """Find the run that --resume means."""
+    if experiment.resume is None or experiment.seeds > 1:  # several runs: each looks for its own
+        return None
+    runs = Path(experiment.run_dir) / experiment.dataset
+    if experiment.resume == "auto":
+        if experiment.name is None:
+            return newest_unfinished(runs)
+        folder = RunFolder(runs / experiment.name)
+        return folder if folder.resumable() else None
+    folder = RunFolder(Path(experiment.resume))
+    if not folder.resumable():
+        raise ConfigError(
+            f"--resume {experiment.resume}: there is no run with a checkpoint in this folder; give the "
+            "folder that srnn-train printed, or start anew without --resume."
+        )
+    return folder
+
+
+def _refuse_changes(saved: Experiment, given: Experiment) -> None:
+    for name, value in asdict(saved).items():
+        if name not in MAY_CHANGE and getattr(given, name) != value:
+            raise ConfigError(
+                f"The run was started with {flag(name)} {value} and cannot go on with "
+                f"{getattr(given, name)}: leave the flag out, or start a new run."
+            )

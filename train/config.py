@@ -1,0 +1,170 @@
+"""The experiment: one typed dataclass whose fields are the flags, the recipe's keys and the documentation."""
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from .errors import ConfigError
+
+
+@dataclass
+class DataOptions:
+    """Data."""
+
+    dataset: str = "recall"
+    """What to train on: recall, smnist, psmnist, ecg."""
+    data_dir: str | None = None
+    """Folder of the data sets; otherwise the environment's SRNN_DATA, otherwise the user's cache folder."""
+    data: dict[str, Any] = field(default_factory=dict)
+    """Options of the data set, for example --data.encoding window (see docs/datasets.md)."""
+    num_workers: int = 0
+    """Processes that prepare batches; 0 prepares them in the training process."""
+
+
+@dataclass
+class NetworkOptions:
+    """Network."""
+
+    model: Literal["srnn"] = "srnn"
+    """Kind of network: a spiking recurrent one."""
+    neuron: Literal["alif", "lif"] = "alif"
+    """Family of the hidden neurons: with or without an adaptive threshold."""
+    feedforward: bool = False
+    """Leave the recurrent connections out."""
+    hidden: list[int] = field(default_factory=lambda: [128, 128])
+    """Neurons of each hidden layer: --hidden 128,128."""
+    tau_mem: str = "normal(20, 5)"
+    """Initial membrane time constants, in steps: a number, normal(mean, std), uniform(low, high) or
+    loguniform(low, high)."""
+    tau_adapt: str = "normal(150, 10)"
+    """Initial time constants of the adaptation, in steps."""
+    tau_readout: str = "normal(20, 5)"
+    """Initial time constants of the leaky readout, in steps."""
+    learn_tau: bool = True
+    """Learn the time constants; otherwise they stay as drawn."""
+    threshold: float = 0.01
+    """Firing threshold of a neuron at rest."""
+    adaptation_strength: float = 1.8
+    """How far a full trace of past spikes raises the threshold (the papers' beta)."""
+    surrogate: str = "multi_gaussian"
+    """Surrogate gradient: multi_gaussian, gaussian, slayer, triangle, fast_sigmoid, boxcar or atan, with
+    constants if wanted: multi_gaussian(gamma=0.3)."""
+    detach_reset: bool = False
+    """Keep the reset out of the gradient."""
+    input_gain: float = 1.0
+    """Multiplies the initial weights of the projections: raise it where the first layer stays silent."""
+    recurrent_gain: float = 1.0
+    """Recurrent weights start as this multiple of an orthogonal matrix."""
+    readout: Literal["softmax-sum", "mean", "last", "count", "stream"] = "softmax-sum"
+    """How the output neurons are read; data sets with a label at every step need stream."""
+    burn_in: int = 0
+    """First steps that the readout leaves out of its sums."""
+
+
+@dataclass
+class TrainingOptions:
+    """Training."""
+
+    epochs: int = 20
+    """Passes over the training data."""
+    batch_size: int = 64
+    """Sequences in a batch."""
+    lr: float = 1e-3
+    """Learning rate."""
+    schedule: Literal["constant", "linear", "cosine", "step"] = "constant"
+    """How the learning rate goes on: constant, falling to zero along a line or a cosine, or in steps."""
+    lr_step: int = 10
+    """With --schedule step: epochs between steps."""
+    lr_factor: float = 0.5
+    """With --schedule step: factor of each step."""
+    tau_lr_factor: float = 1.0
+    """Learning rate of the time constants, as a multiple of --lr."""
+    recurrent_lr_factor: float = 1.0
+    """Learning rate of the recurrent weights, as a multiple of --lr."""
+    optimizer: Literal["adam", "adamw", "adamax"] = "adam"
+    """Optimiser."""
+    weight_decay: float = 0.0
+    """Weight decay of the optimiser; time constants are exempt."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient; a longer one is scaled down to it. 0 leaves gradients alone."""
+    tbptt: int = 0
+    """Truncated backpropagation: update every so many steps and carry the state on. 0 takes whole
+    sequences."""
+    seed: int = 0
+    """Seed of initial weights, time constants and batches."""
+    seeds: int = 1
+    """Runs to make, with seeds --seed, --seed + 1, ...; the report gives mean and spread."""
+
+
+@dataclass
+class RunOptions:
+    """Run."""
+
+    run_dir: str = "runs"
+    """Folder that run folders go into."""
+    name: str | None = None
+    """Name of the run's folder; by default from the network, the seed and the time."""
+    resume: str | None = None
+    """auto goes on with the run of this name, or the newest unfinished one, if there is one; a run's
+    folder goes on with that run."""
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Device to train on."""
+    devices: int = 1
+    """Devices to train on in parallel, on each node."""
+    num_nodes: int = 1
+    """Nodes to train on in parallel."""
+    precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
+    """Floating-point numbers of the training."""
+    threads: int = 0
+    """CPU threads; 0 takes the cores that this process may use, shared among its devices and workers."""
+    log_every: int = 20
+    """Batches between two rows of metrics.csv."""
+    checkpoint_every: int = 100
+    """Batches between two checkpoints within an epoch; there is always one at its end."""
+    wandb: Literal["off", "offline", "online"] = "off"
+    """Weights & Biases: not at all, into the run folder, or to the server."""
+    wandb_project: str = "srnn"
+    """Weights & Biases project."""
+
+
+GROUPS = (DataOptions, NetworkOptions, TrainingOptions, RunOptions)
+"""The groups of flags, in the order of --help."""
+
+MAY_CHANGE = {
+    *("data_dir", "num_workers", "epochs", "run_dir", "name", "resume", "accelerator", "devices"),
+    *("num_nodes", "threads", "log_every", "checkpoint_every", "wandb", "wandb_project"),
+}
+"""Settings that a resumed run may be given anew; any other would make it a different experiment."""
+
+
+@dataclass
+class Experiment(DataOptions, NetworkOptions, TrainingOptions, RunOptions):
+    """Everything that decides a run."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "lr", "epochs", "seeds", "devices", "num_nodes", "threshold"):
+            self._require(name, getattr(self, name) > 0, "must be positive")
+        for name in ("lr_step", "log_every", "checkpoint_every", "lr_factor"):
+            self._require(name, getattr(self, name) > 0, "must be positive")
+        for name in ("weight_decay", "clip_norm", "tbptt", "burn_in", "num_workers", "threads"):
+            self._require(name, getattr(self, name) >= 0, "must not be negative")
+        for name in ("adaptation_strength", "tau_lr_factor", "recurrent_lr_factor", "seed"):
+            self._require(name, getattr(self, name) >= 0, "must not be negative")
+        for option in fields(self):
+            value = getattr(self, option.name)
+            finite = not isinstance(value, float) or math.isfinite(value)
+            self._require(option.name, finite, "must be a finite number")
+        sizes = bool(self.hidden) and min(self.hidden) > 0
+        self._require("hidden", sizes, "needs at least one layer, and at least one neuron in each")
+        if self.name is not None:
+            plain = self.name not in ("", ".", "..") and "/" not in self.name
+            self._require("name", plain, "must be the name of a folder, without slashes")
+
+    def _require(self, name: str, satisfied: bool, what: str) -> None:
+        if not satisfied:
+            raise ConfigError(f"{flag(name)} {what}; got {getattr(self, name)!r}.")
+
+
+def flag(name: str) -> str:
+    """Return the flag of a field as it is typed: ``batch_size`` -> ``--batch-size``."""
+    return "--" + name.replace("_", "-")

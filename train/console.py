@@ -1,0 +1,54 @@
+"""Where a run speaks: a terminal with colours, or plain lines in a log."""
+
+from typing import Any
+
+import rich.console
+from rich.table import Table
+
+
+class Console:
+    """Prints lines, warnings and tables.
+
+    Args:
+        quiet: print nothing, as all processes of a distributed run but the first do.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.rich = rich.console.Console(highlight=False, soft_wrap=True, quiet=quiet, markup=False)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody is watching."""
+        return self.rich.is_terminal and not self.rich.quiet
+
+    def line(self, text: str = "", style: str | None = None) -> None:
+        """Print a line."""
+        self.rich.print(text, style=style)
+
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+        self.rich.print(f"warning: {text}", style="yellow")
+
+    def table(self, columns: list[str], rows: list[list[Any]]) -> None:
+        """Print a table; the first column holds names, the others numbers."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for i, column in enumerate(columns):
+            table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*map(str, row))
+        self.rich.print(table, soft_wrap=False, crop=False, overflow="ignore")
+
+
+def percent(share: float) -> str:
+    """Format a share with three figures or so: 0.98765 -> "98.8 %"."""
+    return f"{100 * share:.{1 if share >= 0.01 else 2}f} %"
+
+
+def duration(seconds: float) -> str:
+    """Format a time: 3.2 s, 4 min 05 s, 2 h 07 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,108 @@
+"""What a run says before it starts: device, data, network, training, expected time, folder."""
+
+import copy
+import time
+from pathlib import Path
+
+import torch
+
+from srnn import SRNN
+from srnn.datasets import Info, Splits
+
+from .config import Experiment
+from .console import Console, duration
+from .scores import criterion
+
+
+def print_header(
+    console: Console,
+    experiment: Experiment,
+    splits: Splits,
+    network: SRNN,
+    *,
+    device: str,
+    threads: int,
+    batches: int,
+    folder: Path,
+) -> None:
+    """Print what is about to happen.
+
+    Args:
+        console: where to.
+        experiment: the settings.
+        splits: the data.
+        network: the network, not yet trained.
+        device: the device and why it was chosen.
+        threads: CPU threads.
+        batches: training batches of an epoch.
+        folder: where the run will live.
+    """
+    info = splits.info
+    console.line(f"{info.title}: {_architecture(experiment, info)}", style="bold")
+    console.line(f"device    {device}; {threads} CPU threads; {experiment.precision}")
+    console.line(
+        f"data      {len(splits.train)} training and {len(splits.valid)} validation sequences, "
+        f"{info.steps} steps of {info.channels} channels ({info.encoding})"
+    )
+    console.line(f"split     {info.split}")
+    console.table(["layer", "neurons", "parameters", "tau_mem", "tau_adapt"], layer_rows(network))
+    total = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    rate = f"learning rate {experiment.lr:g} ({experiment.schedule})"
+    console.line(
+        f"training  {total} parameters, {experiment.epochs} epochs of {batches} batches of "
+        f"{experiment.batch_size}; {experiment.optimizer}, {rate}; seed {experiment.seed}"
+    )
+    seconds = seconds_per_batch(experiment, splits, network) * batches * experiment.epochs
+    if "cpu" in device:
+        console.line(f"expected  about {duration(seconds)}, without validation")
+    console.line(f"run       {folder}")
+    console.line()
+
+
+def _architecture(experiment: Experiment, info: Info) -> str:
+    recurrent = "feed-forward" if experiment.feedforward else "recurrent"
+    sizes = "-".join(map(str, [info.channels, *experiment.hidden, len(info.classes)]))
+    return f"{recurrent} {experiment.neuron.upper()} network {sizes}, readout {experiment.readout}"
+
+
+def layer_rows(network: SRNN) -> list[list[str]]:
+    """Return name, neurons, parameters and range of the time constants of each layer."""
+    taus = network.time_constants()
+    hidden = [(f"layer{i}", layer) for i, layer in enumerate(network.layers, start=1)]
+    rows = []
+    for name, layer in [*hidden, ("readout", network.readout)]:
+        parameters = sum(p.numel() for p in layer.parameters() if p.requires_grad)
+        ranges = []
+        for key in ("tau_mem", "tau_adapt"):
+            tau = taus.get(f"{name}.{key}")
+            ranges.append("-" if tau is None else f"{float(tau.min()):.3g} .. {float(tau.max()):.3g}")
+        rows.append([name, str(layer.projection.out_features), str(parameters), *ranges])
+    return rows
+
+
+def seconds_per_batch(experiment: Experiment, splits: Splits, network: SRNN) -> float:
+    """Time one training batch on a copy of the network, after a first one to warm up.
+
+    No random numbers are drawn and the network is left as it is.
+    """
+    trial = copy.deepcopy(network)
+    inputs, targets = splits.train.__getitems__(
+        range(min(experiment.batch_size, len(splits.train)))
+    )
+    seconds = 0.0
+    for _ in range(2):
+        began = time.perf_counter()
+        criterion(trial(inputs)[0], targets).backward()
+        seconds = time.perf_counter() - began
+    return seconds
+
+
+def device_and_reason(accelerator: str, devices: int) -> str:
+    """Name the device that Lightning will choose, and why."""
+    if accelerator == "cpu":
+        return "cpu (as asked for)"
+    if not torch.accelerator.is_available():
+        return "cpu (no GPU was found)"
+    kind = torch.accelerator.current_accelerator()
+    reason = "found" if accelerator == "auto" else "as asked for"
+    return f"{devices} x {kind} ({reason})"

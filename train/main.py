@@ -1,0 +1,99 @@
+"""The commands ``srnn-train`` and ``srnn-eval``: from errors to one sentence and an exit code.
+
+| exit code | meaning                                                        |
+|-----------|----------------------------------------------------------------|
+| 0         | done                                                           |
+| 1         | the run failed: NaN, full disk                                 |
+| 2         | wrong flags, settings or data                                  |
+| 130       | stopped by the user; the run can be resumed                    |
+
+What takes seconds to import is imported only after the flags have been read, so that ``--help`` and a
+mistyped flag are answered at once.
+"""
+
+import errno
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+
+from .errors import ConfigError, NotFinite, Stopped
+
+_FILE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
+
+
+def train(arguments: Sequence[str] | None = None) -> int:
+    """Run ``srnn-train``."""
+
+    def command(given: Sequence[str]) -> None:
+        from .cli import parse
+
+        experiment, folder = parse(given)
+
+        from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+        from .console import Console
+        from .experiment import run
+        from .seeds import run_seeds
+
+        console = Console(quiet=rank_zero_only.rank != 0)
+        if experiment.seeds > 1:
+            run_seeds(experiment, console)
+        else:
+            run(experiment, folder, console)
+
+    return _answer("srnn-train", command, arguments)
+
+
+def evaluate(arguments: Sequence[str] | None = None) -> int:
+    """Run ``srnn-eval``."""
+
+    def command(given: Sequence[str]) -> None:
+        from .cli import parse_eval
+
+        folder, data_dir = parse_eval(given)
+
+        from .console import Console
+        from .experiment import evaluate_run
+
+        evaluate_run(folder, data_dir, Console())
+
+    return _answer("srnn-eval", command, arguments)
+
+
+def _answer(
+    name: str, command: Callable[[Sequence[str]], None], arguments: Sequence[str] | None
+) -> int:
+    """Run a command; if something goes wrong, say what in one sentence."""
+    for package in ("jsonargparse", "lightning", "torchmetrics", "matplotlib", "rich"):
+        if find_spec(package) is None:
+            return _fail(name, f'{package} is missing: pip install "srnn[train]" brings it.', 2)
+    try:
+        command(sys.argv[1:] if arguments is None else arguments)
+    except ConfigError as error:
+        return _fail(name, error, 2)
+    except NotFinite as error:
+        return _fail(name, error, 1)
+    except Stopped as stopped:
+        return _fail(name, stopped, 130)
+    except KeyboardInterrupt:
+        return _fail(name, "stopped at once; --resume auto goes on from the last checkpoint.", 130)
+    except OSError as error:
+        if error.errno not in _FILE_ERRORS:
+            raise
+        sentence = (
+            f"{error.filename or 'A file'} could not be written ({error.strerror}): make room or choose "
+            "another --run-dir, then go on with --resume auto."
+        )
+        return _fail(name, sentence, 1)
+    except Exception as error:
+        from srnn.datasets import DataError
+
+        if not isinstance(error, DataError):
+            raise
+        return _fail(name, error, 2)
+    return 0
+
+
+def _fail(name: str, sentence: object, code: int) -> int:
+    print(f"{name}: {' '.join(str(sentence).split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,185 @@
+"""The training step, on Lightning: backpropagation through time, whole or truncated.
+
+A batch is one piece, or, with ``--tbptt K``, pieces of K steps. After each piece the weights are updated
+and the state is cut from its graph and carried on. The published PS-MNIST code trains so, with K = 100: a
+gradient through all of its 784 steps explodes.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MaxMetric, MeanMetric
+
+from srnn import SRNN, detach
+from srnn.datasets import Info
+
+from .config import TrainingOptions
+from .errors import NotFinite
+from .schedule import learning_rate_factor
+from .scores import Scores, criterion
+
+_OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adamax": torch.optim.Adamax,
+}
+
+
+class Averages(nn.Module):
+    """Running means over training steps that a checkpoint holds, so that a resumed run logs the same.
+
+    Args:
+        layers: names of the spiking layers.
+    """
+
+    def __init__(self, layers: list[str]) -> None:
+        super().__init__()
+        names = ["loss", "accuracy", "grad_norm", *(f"rate_{layer}" for layer in layers)]
+        self.means = nn.ModuleDict({name: MeanMetric() for name in names})
+        self.largest = MaxMetric()
+        for metric in self.modules():
+            if isinstance(metric, MeanMetric | MaxMetric):
+                metric.persistent(True)
+
+    def update(self, grad_norm: Tensor, **values: float | Tensor) -> None:
+        """Add the values of one step."""
+        for name, value in values.items():
+            self.means[name].update(value)
+        self.means["grad_norm"].update(grad_norm)
+        self.largest.update(grad_norm)
+
+    def names(self) -> list[str]:
+        """Names of what :meth:`take` returns."""
+        return [*self.means, "grad_norm_max"]
+
+    def take(self) -> dict[str, float]:
+        """Return the means since the last call and start anew."""
+        values = {name: float(metric.compute()) for name, metric in self.means.items()}
+        values["grad_norm_max"] = float(self.largest.compute())
+        for metric in (*self.means.values(), self.largest):
+            metric.reset()
+        return values
+
+
+class SequenceClassifier(LightningModule):
+    """Trains a network to classify sequences, or every step of them.
+
+    Args:
+        network: the network.
+        info: the data set.
+        options: how to train.
+        total_steps: batches of the whole training, over which the learning rate is scheduled.
+    """
+
+    def __init__(
+        self, network: SRNN, info: Info, options: TrainingOptions, total_steps: int
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False  # several updates a batch when truncated
+        self.network = network
+        self.options = options
+        self.info = info
+        self.total_steps = total_steps
+        self.register_buffer("batches", torch.zeros((), dtype=torch.long))
+        layers = network.layer_names()
+        self.recent = Averages(layers)
+        self.epoch_means = Averages(layers)
+        self.scores = Scores(info)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the logits of a batch [time, batch, channels]."""
+        return self.network(inputs)[0]
+
+    # ------------------------------------------------------------------------------- training
+
+    def _pieces(self, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        length = self.options.tbptt or len(inputs)
+        for start in range(0, len(inputs), length):
+            piece = slice(start, start + length)
+            yield inputs[piece], targets[piece] if self.info.streaming else targets
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """Update the weights on one batch."""
+        inputs, targets = batch
+        optimizer = self.optimizers()
+        state = None
+        for piece, labels in self._pieces(inputs, targets):
+            logits, record = self.network(piece, state)
+            loss = criterion(logits, labels)
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            grad_norm = nn.utils.clip_grad_norm_(
+                self.network.parameters(), self.options.clip_norm or float("inf")
+            )
+            if not bool(torch.isfinite(loss) & torch.isfinite(grad_norm)):
+                raise NotFinite(self._blame(piece, loss))
+            optimizer.step()
+            state = detach(record.state)
+            self._account(loss, logits, labels, grad_norm, record.rates())
+        self.batches += 1
+        self.lr_schedulers().step()
+
+    def _account(
+        self, loss: Tensor, logits: Tensor, labels: Tensor, grad_norm: Tensor, rates: list[float]
+    ) -> None:
+        labelled = labels >= 0
+        right = (logits.argmax(-1) == labels)[labelled].float()
+        values = {"loss": loss.detach(), "accuracy": right.mean() if len(right) else 0.0}
+        layers = [f"rate_{layer}" for layer in self.network.layer_names()]
+        values |= dict(zip(layers, rates, strict=True))
+        for averages in (self.recent, self.epoch_means):
+            averages.update(grad_norm.detach(), **values)
+
+    def _blame(self, inputs: Tensor, loss: Tensor) -> str:
+        """Say where numbers stopped being finite, in the order in which they are computed."""
+        where = "the loss"
+        suspects = [(name, p.data, p.grad) for name, p in self.network.named_parameters()]
+        if not bool(torch.isfinite(inputs).all()):
+            where = "the input data"
+        elif broken := [name for name, data, _ in suspects if not bool(data.isfinite().all())]:
+            where = f"the weights of {broken[0]}"
+        elif broken := [n for n, _, g in suspects if g is not None and not bool(g.isfinite().all())]:
+            where = f"the gradient of {broken[0]}"
+        return (
+            f"Numbers stopped being finite at batch {int(self.batches) + 1} "
+            f"(epoch {self.current_epoch + 1}): first seen in {where}; the loss is {float(loss):g}."
+        )
+
+    def configure_optimizers(self) -> Any:
+        """Make the optimiser, with the learning rates of the three kinds of parameters."""
+        options = self.options
+        kinds: dict[str, list[nn.Parameter]] = {"weights": [], "recurrent": [], "tau": []}
+        for name, parameter in self.network.named_parameters():
+            if name.endswith(".theta"):
+                kinds["tau"].append(parameter)
+            else:
+                kinds["recurrent" if ".recurrent." in name else "weights"].append(parameter)
+        factors = {"recurrent": options.recurrent_lr_factor, "tau": options.tau_lr_factor}
+        groups = [
+            {
+                "params": parameters,
+                "lr": options.lr * factors.get(kind, 1.0),
+                "weight_decay": 0.0 if kind == "tau" else options.weight_decay,
+            }
+            for kind, parameters in kinds.items()
+            if parameters
+        ]
+        optimizer = _OPTIMIZERS[options.optimizer](groups, lr=options.lr)
+        factor = learning_rate_factor(options, self.total_steps)
+        return [optimizer], [LambdaLR(optimizer, factor)]
+
+    # ----------------------------------------------------------------------------- validation
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """Score one batch."""
+        inputs, targets = batch
+        logits, _ = self.network(inputs)
+        self.scores.update(logits, targets)
+
+    def on_validation_epoch_start(self) -> None:
+        """Start counting anew."""
+        self.scores.reset()

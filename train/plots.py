@@ -1,0 +1,175 @@
+"""Plots of a run, as PNG files: learning curves, a raster, time constants, a confusion matrix."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")  # no display is needed, or wanted, on a training machine
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from srnn import Record
+
+from .metrics_csv import read_metrics
+
+_STYLE = {
+    "figure.dpi": 120,
+    "figure.constrained_layout.use": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 9,
+}
+_MOST_NEURONS = 128
+"""Neurons of a layer that a raster shows; more could not be told apart."""
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def learning_curves(metrics: Path, path: Path) -> None:
+    """Plot loss, accuracy, firing rates and gradient norm against batches.
+
+    Args:
+        metrics: a metrics.csv.
+        path: the PNG file.
+    """
+    series = read_metrics(metrics)
+    panels = {
+        "cross entropy": ["train/loss", "val/loss"],
+        "accuracy": ["train/accuracy", "val/accuracy"],
+        "spikes per neuron and step": [name for name in series if name.startswith("spikes/")],
+        "gradient norm, before clipping": ["train/grad_norm", "train/grad_norm_max"],
+    }
+    with plt.rc_context(_STYLE):
+        figure, axes = plt.subplots(2, 2, figsize=(9, 5.5), sharex=True)
+        for axis, (title, names) in zip(axes.flat, panels.items(), strict=True):
+            for name in names:
+                if name in series:
+                    marker = "o" if name.startswith("val/") else None
+                    label = name.split("/")[1].removeprefix("rate_")
+                    label = name.replace("/", " ") if "spikes" not in name else label
+                    axis.plot(*zip(*series[name], strict=True), marker=marker, ms=3, label=label)
+            axis.set_title(title)
+            axis.legend(frameon=False)
+        axes[0, 0].set_yscale("log")
+        axes[1, 1].set_yscale("log")
+        axes[1, 0].set_ylim(bottom=0)
+        for axis in axes[1]:
+            axis.set_xlabel("batches")
+        _save(figure, path)
+
+
+def raster(
+    inputs: Tensor, record: Record, names: Sequence[str], thresholds: Tensor, title: str, path: Path
+) -> None:
+    """Plot the spikes of one sequence, and membrane and threshold of one neuron.
+
+    Args:
+        inputs: [time, 1, channels].
+        record: what the network did on it, with spikes and membranes.
+        names: names of the layers in the record.
+        thresholds: of the neurons of the first layer, [time, neurons].
+        title: what the sequence is, and what the network said.
+        path: the PNG file.
+    """
+    assert record.spikes is not None
+    assert record.membranes is not None
+    panels = {"input": inputs[:, 0]}
+    panels |= {name: s[:, 0] for name, s in zip(names, record.spikes, strict=True)}
+    with plt.rc_context(_STYLE):
+        figure, axes = plt.subplots(
+            len(panels) + 1, 1, figsize=(9, 1.9 * (len(panels) + 1)), sharex=True
+        )
+        for axis, (name, events) in zip(axes, panels.items(), strict=False):
+            step, neuron = np.nonzero(events[:, :_MOST_NEURONS].numpy())
+            shown = min(events.shape[1], _MOST_NEURONS)
+            axis.scatter(step, neuron, s=3, marker="|", color="black", linewidths=0.7)
+            axis.set_ylim(-0.5, shown - 0.5)
+            more = f" (first {shown} of {events.shape[1]})" if shown < events.shape[1] else ""
+            rate = float((events != 0).float().mean())
+            axis.set_title(f"{name}{more}: {100 * rate:.1f} % active a step", loc="left")
+            axis.set_ylabel("channel" if name == "input" else "neuron")
+        # The neuron whose activity is typical of those that fire: neither the silent nor the loudest.
+        counts = record.spikes[0][:, 0].sum(0)
+        active = counts.argsort()[(counts == 0).sum() :]
+        chosen = int(active[len(active) // 2]) if len(active) else 0
+        time = np.arange(len(inputs))
+        axes[-1].plot(time, record.membranes[0][:, 0, chosen], label="membrane", lw=1)
+        axes[-1].plot(time, thresholds[:, chosen], label="threshold", lw=1)
+        fired = np.nonzero(record.spikes[0][:, 0, chosen].numpy())[0]
+        axes[-1].plot(fired, thresholds[fired, chosen], "k|", ms=8, label="spike")
+        axes[-1].set_title(f"neuron {chosen} of {names[0]}", loc="left")
+        axes[-1].set_xlabel("time step")
+        axes[-1].legend(frameon=False, loc="upper right", ncols=3)
+        figure.suptitle(title)
+        _save(figure, path)
+
+
+def time_constants(before: Mapping[str, Tensor], after: Mapping[str, Tensor], path: Path) -> None:
+    """Plot the distribution of every layer's time constants before and after training.
+
+    Args:
+        before: values by name, in steps.
+        after: likewise.
+        path: the PNG file.
+    """
+    kinds = list(dict.fromkeys(name.split(".")[1] for name in after))
+    layers = list(dict.fromkeys(name.split(".")[0] for name in after))
+    with plt.rc_context(_STYLE):
+        figure, axes = plt.subplots(
+            len(kinds), len(layers), figsize=(3 * len(layers), 2.4 * len(kinds)), squeeze=False
+        )
+        for row, kind in zip(axes, kinds, strict=True):
+            for axis, layer in zip(row, layers, strict=True):
+                name = f"{layer}.{kind}"
+                if name not in after:
+                    axis.set_axis_off()
+                    continue
+                values = [before[name].numpy(), after[name].numpy()]
+                low, high = np.concatenate(values).min() * 0.95, np.concatenate(values).max() * 1.05
+                bins = np.geomspace(low, high, 21)
+                axis.hist(values[0], bins, color="0.75", label="before training")
+                axis.hist(values[1], bins, histtype="step", color="C0", lw=1.5, label="after")
+                axis.set_xscale("log")
+                axis.xaxis.set_major_formatter("{x:g}")
+                axis.xaxis.set_minor_formatter("")
+                axis.set_title(f"{layer} {kind}")
+                axis.set_xlabel("steps")
+        axes[0, 0].set_ylabel("neurons")
+        axes[0, 0].legend(frameon=False, fontsize=7)
+        _save(figure, path)
+
+
+def confusion(matrix: Tensor, classes: Sequence[str], path: Path) -> None:
+    """Plot a confusion matrix: rows are the true classes, and add up to one.
+
+    Args:
+        matrix: counts [true, predicted].
+        classes: their names.
+        path: the PNG file.
+    """
+    counts = matrix.double()
+    shares = (counts / counts.sum(1, keepdim=True).clamp(min=1)).numpy()
+    size = 2.2 + 0.32 * len(classes)
+    with plt.rc_context(_STYLE):
+        figure, axis = plt.subplots(figsize=(size + 0.6, size))
+        image = axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+        axis.spines[:].set_visible(False)
+        axis.set_xticks(range(len(classes)), classes, rotation=90)
+        axis.set_yticks(range(len(classes)), classes)
+        axis.set_xlabel("predicted")
+        axis.set_ylabel("true")
+        if len(classes) <= 20:
+            for (i, j), share in np.ndenumerate(shares):
+                if share >= 0.005:
+                    colour = "white" if share > 0.5 else "black"
+                    axis.text(j, i, f"{share:.2f}", ha="center", va="center", color=colour, size=6)
+        figure.colorbar(image, label="share of the true class", shrink=0.8)
+        _save(figure, path)

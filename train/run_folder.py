@@ -1,0 +1,145 @@
+"""The folder of a run: what lies where, and writing that survives a crash.
+
+    <run-dir>/<dataset>/<name>/
+        config.yaml         every setting
+        metrics.csv         what was measured while training
+        checkpoints/        last.ckpt to go on from, best.ckpt by the validation score
+        summary.json        the result; its presence means that the run is finished
+        report.md, plots/   for reading
+"""
+
+import json
+import os
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .config import Experiment
+from .errors import ConfigError
+
+CONFIG = "config.yaml"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a file of settings.
+
+    Raises:
+        ConfigError: if it cannot be read or holds something else.
+    """
+    try:
+        settings = yaml.safe_load(path.read_text()) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{path} must hold settings, one `key: value` a line.")
+    return settings
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all: to a temporary file beside it, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        # A failed write() does not say which file it was for.
+        error.filename = str(path)
+        raise
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths within the folder of one run."""
+
+    path: Path
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to go on from."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the best validation score so far."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def metrics(self) -> Path:
+        """The table of what was measured while training."""
+        return self.path / "metrics.csv"
+
+    @property
+    def plots(self) -> Path:
+        """The folder of the plots."""
+        return self.path / "plots"
+
+    @property
+    def summary(self) -> Path:
+        """The result, as JSON."""
+        return self.path / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        """The result, for reading."""
+        return self.path / "report.md"
+
+    def resumable(self) -> bool:
+        """Whether there is a run here with a checkpoint to go on from."""
+        return (self.path / CONFIG).is_file() and self.last.is_file()
+
+    def finished(self) -> bool:
+        """Whether the run reached its end."""
+        return self.summary.is_file()
+
+    def write_config(self, experiment: Experiment) -> None:
+        """Save the settings; without those that say only how this process was started."""
+        settings = asdict(experiment) | {"resume": None, "name": self.path.name}
+        write_atomically(self.path / CONFIG, yaml.safe_dump(settings, sort_keys=False))
+
+    def read_config(self) -> Experiment:
+        """Read the settings back.
+
+        Raises:
+            ConfigError: if they are damaged.
+        """
+        settings = read_yaml(self.path / CONFIG)
+        try:
+            return Experiment(**settings)
+        except TypeError:
+            raise ConfigError(
+                f"{self.path / CONFIG} was written by another version of srnn, or changed."
+            ) from None
+
+    def read_summary(self) -> dict[str, Any]:
+        """Read the result back."""
+        return json.loads(self.summary.read_text())
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Save the result."""
+        write_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
+
+
+def newest_unfinished(runs: Path) -> RunFolder | None:
+    """Return the run under a folder that was checkpointed last and has not finished, if there is one."""
+    folders = [RunFolder(path.parent.parent) for path in runs.glob("*/checkpoints/last.ckpt")]
+    unfinished = [folder for folder in folders if folder.resumable() and not folder.finished()]
+    return max(unfinished, key=lambda folder: folder.last.stat().st_mtime, default=None)
+
+
+def commit() -> str:
+    """Return the commit of the code that runs, with a + where it was changed since; or "unknown"."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=9", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()

@@ -1,0 +1,60 @@
+"""Several runs of one experiment that differ in their seed, and what they have in common."""
+
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .config import Experiment
+from .console import Console, percent
+from .experiment import default_name, run
+from .report import SCORE_TITLES, score_rows, table
+from .run_folder import RunFolder, write_atomically
+
+
+def run_seeds(experiment: Experiment, console: Console) -> dict[str, Any]:
+    """Run an experiment once for every seed, and write a table of all.
+
+    The runs are called NAME-seed0, NAME-seed1, ...; with ``--resume auto`` those that have finished are
+    taken as they are, and one that was stopped goes on.
+
+    Args:
+        experiment: the settings, with the first seed and the number of seeds.
+        console: where to speak.
+
+    Returns:
+        Mean and sample standard deviation of every test score, by name.
+    """
+    name = experiment.name or default_name(experiment)
+    folders = Path(experiment.run_dir) / experiment.dataset
+    results = {}
+    for seed in range(experiment.seed, experiment.seed + experiment.seeds):
+        single = replace(experiment, seed=seed, seeds=1, name=f"{name}-seed{seed}")
+        folder = RunFolder(folders / single.name)
+        again = experiment.resume == "auto"
+        if again and folder.finished():
+            results[seed] = folder.read_summary()
+        else:
+            results[seed] = run(single, folder if again and folder.resumable() else None, console)
+            console.line()
+    return _summarise(results, folders / f"{name}.md", console)
+
+
+def _summarise(results: dict[int, Any], path: Path, console: Console) -> dict[str, Any]:
+    scores = [name for name in SCORE_TITLES if name in next(iter(results.values()))["test"]]
+    spread = {}
+    for name in scores:
+        values = [result["test"][name] for result in results.values()]
+        spread[name] = {"mean": statistics.mean(values), "sd": statistics.stdev(values)}
+    rows = [
+        [seed, *(value for _, value in score_rows(result["test"]))] for seed, result in results.items()
+    ]
+    last: list[Any] = ["mean ± sd"]
+    for name, both in spread.items():
+        mean, sd = both["mean"], both["sd"]
+        last.append(f"{mean:.4f} ± {sd:.4f}" if name == "loss" else f"{percent(mean)} ± {100 * sd:.1f}")
+    columns = ["seed", *(f"test {SCORE_TITLES[name]}" for name in scores)]
+    write_atomically(path, f"# {len(results)} seeds\n\n{table(columns, [*rows, last])}\n")
+    console.table(columns, [*rows, last])
+    console.line(f"written to {path}")
+    return spread

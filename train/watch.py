@@ -1,0 +1,227 @@
+"""What a run measures and says while it trains: rows of metrics, health warnings, progress."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from .console import Console, duration, percent
+
+SILENT = 0.001
+"""Spikes a neuron and step below which a layer is called silent."""
+SATURATED = 0.5
+"""The same above which it is called saturated."""
+EXPLODING = 1e3
+"""Norm of the gradient, before clipping, that is called exploding."""
+
+
+def health_warnings(rates: Mapping[str, float], largest_gradient: float) -> list[str]:
+    """Name what is wrong with a network, and what to change.
+
+    Args:
+        rates: firing rate of each layer, in spikes a neuron and step.
+        largest_gradient: largest norm of the gradient since the last look.
+
+    Returns:
+        One sentence for every problem.
+    """
+    warnings = []
+    for layer, rate in rates.items():
+        if rate < SILENT:
+            warnings.append(
+                f"{layer} is silent ({percent(rate)} of its neurons fire in a step) and learns little: "
+                "raise --input-gain or lower --threshold."
+            )
+        elif rate > SATURATED:
+            warnings.append(
+                f"{layer} is saturated ({percent(rate)} of its neurons fire in a step): raise "
+                "--threshold or --adaptation-strength, or lower --input-gain or --lr."
+            )
+    if not largest_gradient < EXPLODING:
+        warnings.append(
+            f"The gradient explodes (norm {largest_gradient:.1e} before clipping), so that its direction "
+            "is that of a few runaway paths: try --tbptt 100, --recurrent-gain 0.2, "
+            "--recurrent-lr-factor 0.1, --detach-reset or a smaller surrogate "
+            "(multi_gaussian(gamma=0.3))."
+        )
+    return warnings
+
+
+class Metrics(Callback):
+    """Logs a row every few batches and one after every epoch, and warns of an unhealthy network.
+
+    Args:
+        every: batches between two rows within an epoch.
+        console: where warnings go.
+    """
+
+    def __init__(self, every: int, console: Console) -> None:
+        self.every = every
+        self.console = console
+        self.validation: dict[str, float] = {}
+        self.latest: dict[str, float] = {}
+        self._warned: set[str] = set()
+        self._looked = False
+
+    @staticmethod
+    def columns(module: LightningModule) -> list[str]:
+        """Names of everything that is logged."""
+        spikes = [_column(name) for name in module.recent.names()]
+        scores = [f"val/{name}" for name in module.scores.names()]
+        taus = [f"tau/{name}" for name in module.network.time_constants()]
+        return ["epoch", "batch", "lr", *spikes, *scores, *taus]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log a row, unless the epoch's own follows."""
+        done = batch_idx + 1
+        if done % self.every == 0 and done < trainer.num_training_batches:
+            self._log(trainer, pl_module, pl_module.recent.take(), {})
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the scores for the epoch's row."""
+        self.validation = pl_module.scores.compute()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the epoch's row: its means, the validation, the mean time constants."""
+        pl_module.recent.take()
+        scores = {f"val/{name}": value for name, value in self.validation.items()}
+        taus = pl_module.network.time_constants()
+        means = {f"tau/{name}": float(tau.mean()) for name, tau in taus.items()}
+        self._log(trainer, pl_module, pl_module.epoch_means.take(), scores | means)
+
+    def _log(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        averages: dict[str, float],
+        more: dict[str, float],
+    ) -> None:
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "batch": int(module.batches),
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        row |= {_column(name): value for name, value in averages.items()} | more
+        self.latest = row
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=row["batch"])
+        rates = {
+            name.removeprefix("rate_"): value
+            for name, value in averages.items()
+            if name.startswith("rate_")
+        }
+        if not self._looked:
+            self._looked = True
+            firing = ", ".join(f"{layer} {percent(rate)}" for layer, rate in rates.items())
+            self.console.line(
+                f"first {row['batch']} batches: firing rates {firing}; "
+                f"gradient norm {averages['grad_norm']:.2g}, largest {averages['grad_norm_max']:.2g}"
+            )
+        for warning in health_warnings(rates, averages["grad_norm_max"]):
+            kind = " ".join(warning.split()[:4])
+            if kind not in self._warned:
+                self._warned.add(kind)
+                self.console.warn(warning)
+
+
+def _column(name: str) -> str:
+    """Column of an average: spikes/ for firing rates, train/ for the rest."""
+    return f"spikes/{name}" if name.startswith("rate_") else f"train/{name}"
+
+
+class Progress(Callback):
+    """Says how far the training is: a bar on a terminal, plain lines elsewhere.
+
+    Args:
+        metrics: where the latest numbers are.
+        console: where to say it.
+        seconds: time spent training so far.
+    """
+
+    def __init__(self, metrics: Metrics, console: Console, seconds: Callable[[], float]) -> None:
+        self.metrics = metrics
+        self.console = console
+        self.seconds = seconds
+        self._bar: Bar | None = None
+        self._task: Any = None
+        self._epoch_began = 0.0
+        self._spoke = 0.0
+        self._epochs_before = 0
+        self._seconds_before = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember where this process began, since its speed may be another than before."""
+        self._epochs_before = trainer.current_epoch
+        self._seconds_before = self.seconds()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show a bar for the epoch."""
+        self._epoch_began = self._spoke = time.monotonic()
+        if self.console.is_terminal and trainer.is_global_zero:
+            self._bar = Bar(
+                TextColumn("epoch {task.fields[epoch]}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[note]}"),
+                TimeRemainingColumn(),
+                console=self.console.rich,
+                transient=True,
+            )
+            epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
+            total = trainer.num_training_batches
+            self._task = self._bar.add_task("", total=total, epoch=epoch, note="")
+            self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar; without one, say something every half a minute."""
+        note = self._note(self.metrics.latest)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=batch_idx + 1, note=note)
+        elif time.monotonic() - self._spoke > 30:
+            self._spoke = time.monotonic()
+            self.console.line(
+                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, "
+                f"batch {batch_idx + 1}/{trainer.num_training_batches}  {note}"
+            )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Sum the epoch up in a line."""
+        self._close()
+        done = trainer.current_epoch + 1
+        epochs = trainer.max_epochs or 0
+        rate = (self.seconds() - self._seconds_before) / (done - self._epochs_before)
+        left = f", {duration(rate * (epochs - done))} left" if done < epochs else ""
+        width = len(str(epochs))
+        self.console.line(
+            f"epoch {done:{width}d}/{epochs}  {self._note(self.metrics.latest)}  "
+            f"{duration(time.monotonic() - self._epoch_began)}{left}"
+        )
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the terminal as it was."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    @staticmethod
+    def _note(row: Mapping[str, float]) -> str:
+        if not row:
+            return ""
+        note = f"loss {row['train/loss']:.3f}  accuracy {percent(row['train/accuracy'])}"
+        if "val/accuracy" in row:
+            note += f"  validation {percent(row['val/accuracy'])}"
+        rates = [percent(value) for name, value in row.items() if name.startswith("spikes/")]
+        return f"{note}  firing {' '.join(rates)}"
+
