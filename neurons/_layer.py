@@ -1,14 +1,16 @@
 """The thin layer around a step function: parameters, snnTorch's contract, whole sequences.
 
-A neuron class is three things put together: the dynamics (a step function with its state and parameters,
-in ``lif.py`` or ``alif.py``), one of the two wirings below, and the snnTorch class that the wiring stands
-for. The wiring keeps snnTorch's contract: states are non-persistent buffers that follow the shape of the
-input, the step call takes and returns what the counterpart does, and whoever resets a layer, by its method
-or by snnTorch's class-level walk over all layers, reaches every state.
+A neuron class is three things put together: the dynamics (a step function with its state and
+parameters, in ``lif.py`` or ``alif.py``), one of the two wirings below, and the snnTorch class that
+the wiring stands for. The wiring keeps snnTorch's contract: states are non-persistent buffers that
+follow the shape of the input, the step call takes and returns what the counterpart does, and
+whoever resets a layer, by its method or by snnTorch's class-level walk over all layers, reaches
+every state.
 """
 
 import inspect
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -17,29 +19,43 @@ from torch import Tensor, nn
 from . import surrogate
 from .distributions import Distribution
 from .kernels import reference
-from .reset import FEED_FORWARD_RESETS, RECURRENT_RESETS, Reset
+from .reset import FEED_FORWARD_RESETS, RECURRENT_RESETS, Reset, check_reset
 from .time_constant import TimeConstant
 
 
 class SpikingLayer(nn.Module):
     """Base of all spiking layers; a subclass adds dynamics, a wiring and snnTorch's class.
 
-    The dynamics supply ``state_type``, ``step``, ``params``, ``threshold_of`` and ``initial_state``.
+    The dynamics supply ``state_type``, ``step`` and the three methods that are left open here.
     """
 
     state_type: Any
     step: Any
     resets: dict[str, Reset]
     # What snnTorch's classes own:
+    beta: Tensor
+    threshold: Tensor
+    graded_spikes_factor: Tensor
+    mem: Tensor
+    spike_grad: Callable[[Tensor], Tensor]
+    state_quant: Any
     reset_mechanism: str
     reset_delay: bool
-    threshold: Tensor
-    mem: Tensor
+    init_hidden: bool
+    inhibition: bool
+    output: bool
+    linear_features: int | None
+    conv2d_channels: int | None
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         # The counterpart's positional arguments, so that ours may be given by their names below.
         counterpart = next(c for c in type(self).__mro__ if c.__module__.startswith("snntorch."))
         names = list(inspect.signature(counterpart).parameters)
+        if len(args) > len(names):
+            raise TypeError(
+                f"{type(self).__name__} takes {len(names)} positional arguments at most, "
+                f"got {len(args)}."
+            )
         self._set_up(**dict(zip(names, args, strict=False)), **keywords)
 
     def _set_up(
@@ -54,10 +70,14 @@ class SpikingLayer(nn.Module):
         **snntorch: Any,
     ) -> None:
         if beta is not None and tau_mem is not None:
-            raise ValueError("Give the membrane's decay once: beta (snnTorch's way) or tau_mem, not both.")
+            raise ValueError(
+                "Give the membrane's decay once: beta (snnTorch's way) or tau_mem, not both."
+            )
         papers = beta is None
         if threshold is None:
             threshold = 0.01 if papers else 1.0
+        if papers and snntorch.get("learn_beta"):
+            raise ValueError("learn_beta needs the decay as beta; tau_mem is learned anyway.")
         if not bool((torch.as_tensor(threshold) > 0).all()):
             raise ValueError(f"threshold must be positive, got {threshold}.")
         if surrogate_disable:
@@ -68,6 +88,7 @@ class SpikingLayer(nn.Module):
             beta=0.0 if papers else beta, threshold=threshold, spike_grad=spike_grad, **snntorch
         )
         self.surrogate_disable = surrogate_disable
+        self._kept_gradient = False
         # snnTorch binds its own update here once and for all; ours follows `reset_mechanism`.
         del self.state_function
         self.detach_reset = (not papers) if detach_reset is None else detach_reset
@@ -77,6 +98,20 @@ class SpikingLayer(nn.Module):
             self.tau_mem = self._time_constant(tau_mem, "normal(20, 5)", "20", (1.0, 200.0))
         for name in self._hidden_states():
             self.register_buffer(name, torch.zeros(0), persistent=False)
+
+    # ------------------------------------------------------------------- what the dynamics supply
+
+    @abstractmethod
+    def params(self) -> Any:
+        """Compute the parameters of one step from what is learned."""
+
+    @abstractmethod
+    def threshold_of(self, state: Any, params: Any) -> Tensor:
+        """Return B, the threshold that the membrane of ``state`` was compared with."""
+
+    @abstractmethod
+    def initial_state(self, like: Tensor) -> Any:
+        """Return the state before the first step, of the shape of ``like``."""
 
     # ------------------------------------------------------------------------------ parameters
 
@@ -121,14 +156,21 @@ class SpikingLayer(nn.Module):
         winner = excess.argmax(dim=1, keepdim=True)
         return S * torch.zeros_like(S).scatter(1, winner, 1.0)
 
-    def _advance(self, input_: Tensor, spikes: Tensor, state: Any, params: Any) -> tuple[Tensor, Any]:
+    def _advance(
+        self, input_: Tensor, spikes: Tensor, state: Any, params: Any
+    ) -> tuple[Tensor, Any]:
         """One step of the layer; the step call and every sequence go through here."""
         crossed = state.spikes
-        S, state = self.step(input_, state, params, self._recurrent_current(spikes))
+        recurrent = self._recurrent_current(spikes)
+        if recurrent is not None and self.tau_mem is not None:
+            # The papers sum the current before it charges the membrane, snnTorch afterwards: the
+            # same number but for its last bit, which each of the two ways keeps.
+            input_, recurrent = input_ + recurrent, None
+        S, state = self.step(input_, state, params, recurrent)
         spikes = self._emit(S, state, params)
         if not self.reset_delay:
-            # snnTorch's reset in the same step; a membrane that the delayed reset has already lowered is
-            # not lowered twice.
+            # snnTorch's reset in the same step; a membrane that the delayed reset has already
+            # lowered is not lowered twice.
             once = spikes / self.graded_spikes_factor - crossed.detach()
             B = self.threshold_of(state, params)
             at_once = RECURRENT_RESETS[self.reset_mechanism].after_leak
@@ -158,24 +200,27 @@ class SpikingLayer(nn.Module):
         self, input_: Tensor, spikes: Tensor | None, mem: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         params = self.params()
-        mem = self.mem if mem is None else mem
         initial = self.initial_state(input_)
+        kept = self.mem
+        mem = kept if mem is None else mem
+        # snnTorch's users begin a sequence with a membrane of zeros, and know of no other state.
+        anew = mem is not kept and not bool(mem.any())
+        # Whoever detached the membrane truncates the gradient here.
+        truncated = self._kept_gradient and not mem.requires_grad
+        state = initial
         if mem.shape == input_.shape:
-            hidden = {}
             for name in self._hidden_states():
                 value = getattr(self, name)
-                # Whoever detached the membrane truncates the gradient here; snnTorch cannot know of ours.
-                value = value if mem.requires_grad else value.detach()
-                hidden[name] = value if value.shape == mem.shape else getattr(initial, name)
-            state = self._with_crossings(initial._replace(membrane=mem, **hidden), params)
-        else:
-            state = initial
+                if value.shape == mem.shape and not anew:
+                    state = state._replace(**{name: value.detach() if truncated else value})
+            state = self._with_crossings(state._replace(membrane=mem), params)
         if spikes is None or spikes.shape != input_.shape:
             spikes = initial.spikes
         spikes, state = self._advance(input_, spikes, state, params)
         self._buffers["mem"] = state.membrane  # past __setattr__, which takes a zero for a reset
         for name in self._hidden_states():
             self._buffers[name] = getattr(state, name)
+        self._kept_gradient = state.membrane.requires_grad
         return spikes, state.membrane
 
     def _returned(self, spikes: Tensor, mem: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -185,7 +230,8 @@ class SpikingLayer(nn.Module):
     def __setattr__(self, name: str, value: Any) -> None:
         """Take a membrane set to zero from outside for a reset, and start every other state anew.
 
-        snnTorch 1.0.0 resets by assigning zeros to ``mem`` on every layer of the process that it knows.
+        snnTorch 1.0.0 resets by assigning zeros to ``mem`` on every layer of the process that it
+        knows.
         """
         super().__setattr__(name, value)
         if name == "mem" and isinstance(value, Tensor) and not bool(value.any()):
@@ -205,14 +251,14 @@ class SpikingLayer(nn.Module):
     ) -> tuple[Tensor, Any] | tuple[Tensor, Any, Tensor]:
         """Run the layer over a whole sequence.
 
-        It neither reads nor changes the states that the step call keeps, and agrees with stepping to the
-        last bit.
+        It neither reads nor changes the states that the step call keeps, and agrees with stepping
+        to the last bit.
 
         Args:
             input_: current of every step, [time, batch, neurons], before the recurrent part.
             state: where to start from, as returned by an earlier call; None for the initial state.
-            reset: mask [time, batch]; where it is true, the state is put to its initial value before that
-                step, as at the start of a new episode.
+            reset: mask [time, batch]; where it is true, the state is put to its initial value
+                before that step, as at the start of a new episode.
             return_membrane: whether to return the membrane of every step too, differentiable.
 
         Returns:
@@ -229,11 +275,7 @@ class SpikingLayer(nn.Module):
                 f"{type(self).__name__} expects a current of shape [time, batch, {neurons}], "
                 f"got {list(input_.shape)}."
             )
-        if reset is not None and reset.shape != input_.shape[:2]:
-            raise ValueError(
-                f"The reset mask must have the shape [time, batch] = {list(input_.shape[:2])}, "
-                f"got {list(reset.shape)}."
-            )
+        check_reset(reset, input_)
         params = self.params()
         initial = self.initial_state(input_.new_empty(input_.shape[1:]))
         spikes = initial.spikes if state is None else state.spikes
@@ -254,9 +296,14 @@ class FeedForward(SpikingLayer):
     resets = FEED_FORWARD_RESETS
 
     def _set_up(
-        self, *, linear_features: int | None = None, conv2d_channels: int | None = None, **keywords: Any
+        self,
+        *,
+        linear_features: int | None = None,
+        conv2d_channels: int | None = None,
+        **keywords: Any,
     ) -> None:
-        # Before nn.Module's own start: plain numbers are safe to set by way of the instance's dictionary.
+        # Before nn.Module's own start: plain numbers are safe to set by way of the instance's
+        # dictionary.
         self.__dict__.update(linear_features=linear_features, conv2d_channels=conv2d_channels)
         super()._set_up(**keywords)
 
@@ -270,7 +317,8 @@ class FeedForward(SpikingLayer):
 
         Args:
             input_: current, [batch, neurons].
-            mem: membrane of the step before, [batch, neurons]; None for the one that the layer kept.
+            mem: membrane of the step before, [batch, neurons]; None for the one that the layer
+                kept.
 
         Returns:
             ``(spikes, membrane)``, or the spikes alone with ``init_hidden=True, output=False``.
@@ -300,7 +348,8 @@ class Recurrent(SpikingLayer):
         Args:
             input_: current, [batch, neurons], before the recurrent part.
             spk: spikes of the step before, [batch, neurons]; None for those that the layer kept.
-            mem: membrane of the step before, [batch, neurons]; None for the one that the layer kept.
+            mem: membrane of the step before, [batch, neurons]; None for the one that the layer
+                kept.
 
         Returns:
             ``(spikes, membrane)``, or the spikes alone with ``init_hidden=True, output=False``.

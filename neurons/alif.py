@@ -1,28 +1,32 @@
 """Adaptive leaky integrate-and-fire units, feed-forward (ALIF) and recurrent (RALIF).
 
-Every spike raises the neuron's own threshold by a trace b that decays with the time constant tau_adapt,
-often ten times slower than the membrane: a second memory, in the threshold, that spikes do not erase.
+Every spike raises the neuron's own threshold by a trace b that decays with the time constant
+tau_adapt, often ten times slower than the membrane: a second memory, in the threshold, that spikes
+do not erase.
 
     b_t = rho b_{t-1} + (1 - rho) S_{t-1}               rho = exp(-dt / tau_adapt)
     B_t = b_0 + beta b_t                                threshold, for the reset and for the spike
     u_t = alpha u_{t-1} + g I_t - B_t S_{t-1}           alpha = exp(-dt / tau_mem)
     S_t = H(u_t - B_t)
 
-The order of evaluation is b, B, u, S: the reset subtracts the threshold that S_{t-1} has already raised.
-With beta = 0 the units are those of :mod:`srnn.neurons.lif`, where g, I and alpha are explained.
+The order of evaluation is b, B, u, S: the reset subtracts the threshold that S_{t-1} has already
+raised. With beta = 0 the units are those of :mod:`srnn.neurons.lif`, where g, I and alpha are
+explained.
 
-| symbol    | argument                  | unit     | default            | range    | source |
-|-----------|---------------------------|----------|--------------------|----------|--------|
-| tau_adapt | ``tau_adapt``             | step     | normal(150, 10), 150 if shared | [1, 2000] | Yin 2021, SHD |
-| beta      | ``adaptation_strength``   | membrane | 1.8                | >= 0     | Yin 2021 |
-| b_0       | ``threshold``             | membrane | 0.01; 1 with ``beta`` | > 0   | Yin 2021; snnTorch |
-| b at t=0  | ``initial_adaptation``    | 1        | 0                  | >= 0     | ours; b_0 in Yin's code |
+| symbol    | argument                | unit     | default         | range     | source            |
+|-----------|-------------------------|----------|-----------------|-----------|-------------------|
+| tau_adapt | ``tau_adapt``           | step     | normal(150, 10) | [1, 2000] | Yin 2021, SHD     |
+|           |                         |          | or 150 (shared) |           |                   |
+| beta      | ``adaptation_strength`` | membrane | 1.8             | >= 0      | Yin 2021          |
+| b_0       | ``threshold``           | membrane | 0.01, or 1      | > 0       | Yin 2021;         |
+|           |                         |          | with ``beta``   |           | snnTorch          |
+| b at t=0  | ``initial_adaptation``  | 1        | 0               | >= 0      | ours; Yin: b_0    |
 
 The keyword ``beta`` is snnTorch's name for the membrane's decay, alpha here; the papers' beta is
 ``adaptation_strength``.
 
-Sources: Bellec et al. 2018 (NeurIPS) for the adaptive threshold; Yin, Corradi, Bohté 2020 (ICONS) and 2021
-(Nature Machine Intelligence 3) for this form, as in their code.
+Sources: Bellec et al. 2018 (NeurIPS) for the adaptive threshold; Yin, Corradi, Bohté 2020 (ICONS)
+and 2021 (Nature Machine Intelligence 3) for this form, as in their code.
 """
 
 from typing import Any, NamedTuple
@@ -31,7 +35,7 @@ import torch
 from torch import Tensor
 
 from .distributions import Distribution
-from .lif import LIF, RLIF, LIFParams, LIFState, lif_step
+from .lif import LIF, RLIF, LIFDynamics, LIFParams, LIFState, lif_step
 from .time_constant import TimeConstant
 
 
@@ -85,11 +89,12 @@ def alif_step(
     return S, ALIFState(S, u, b)
 
 
-class _Adaptive:
+class _Adaptive(LIFDynamics):
     """What ALIF and RALIF add to their plain counterparts."""
 
-    state_type = ALIFState
-    step = staticmethod(alif_step)
+    state_type: Any = ALIFState
+    step: Any = staticmethod(alif_step)
+    adaptation_strength: Tensor
 
     def __init__(
         self,
@@ -101,30 +106,38 @@ class _Adaptive:
     ) -> None:
         super().__init__(*args, **keywords)
         if not adaptation_strength >= 0:
-            raise ValueError(f"adaptation_strength must not be negative, got {adaptation_strength}.")
+            raise ValueError(
+                f"adaptation_strength must not be negative, got {adaptation_strength}."
+            )
         if not self.reset_delay:
             raise ValueError(
                 "An adaptive neuron resets one step after its spike: leave reset_delay at True."
             )
         if initial_adaptation == "threshold":
-            initial_adaptation = float(self.threshold)
+            if self.threshold.numel() != 1:
+                raise ValueError(
+                    "initial_adaptation='threshold' needs one threshold for all neurons, "
+                    f"got {self.threshold.numel()}."
+                )
+            initial_adaptation = float(self.threshold.detach())
         if isinstance(initial_adaptation, str) or not initial_adaptation >= 0:
             raise ValueError(
-                f"initial_adaptation must be a number >= 0 or 'threshold', got {initial_adaptation!r}."
+                "initial_adaptation must be a number >= 0 or 'threshold', "
+                f"got {initial_adaptation!r}."
             )
         self.initial_adaptation = float(initial_adaptation)
         self.tau_adapt = self._time_constant(tau_adapt, "normal(150, 10)", "150", (1.0, 2000.0))
         self.register_buffer("adaptation_strength", torch.as_tensor(float(adaptation_strength)))
 
-    def params(self) -> ALIFParams:
+    def params(self) -> Any:
         """The parameters of one step, computed from what is learned."""
         return ALIFParams(super().params(), self.tau_adapt.decay(), self.adaptation_strength)
 
-    def threshold_of(self, state: ALIFState, params: ALIFParams) -> Tensor:
+    def threshold_of(self, state: Any, params: Any) -> Tensor:
         """B, the threshold that the membrane of ``state`` was compared with."""
         return params.lif.threshold + params.adaptation_strength * state.adaptation
 
-    def initial_state(self, like: Tensor) -> ALIFState:
+    def initial_state(self, like: Tensor) -> Any:
         """The state before the first step: zeros, and ``initial_adaptation``."""
         zeros = torch.zeros_like(like)
         return ALIFState(zeros, zeros, torch.full_like(like, self.initial_adaptation))
@@ -134,10 +147,11 @@ class ALIF(_Adaptive, LIF):
     """Adaptive leaky integrate-and-fire layer; stands for :class:`snntorch.Leaky`.
 
     Args:
-        tau_adapt: time constant of the adaptation in steps: a number, a distribution, the text of one, or
-            a :class:`TimeConstant`.
+        tau_adapt: time constant of the adaptation in steps: a number, a distribution, the text of
+            one, or a :class:`TimeConstant`.
         adaptation_strength: the papers' beta: how far a trace of 1 raises the threshold.
-        initial_adaptation: b before the first step; ``"threshold"`` for b_0, as in the published code.
+        initial_adaptation: b before the first step; ``"threshold"`` for b_0, as in the published
+            code.
         **lif: every keyword of :class:`LIF`, with its meaning.
 
     Raises:
@@ -163,7 +177,7 @@ class RALIF(_Adaptive, RLIF):
         ValueError: as in :class:`ALIF`.
 
     Example:
-        >>> ralif = RALIF(tau_mem="normal(20, 5)", tau_adapt="loguniform(30, 300)", linear_features=8)
+        >>> ralif = RALIF(tau_adapt="loguniform(30, 300)", linear_features=8)
         >>> spikes, state = ralif.forward_sequence(torch.rand(50, 4, 8))
         >>> state.adaptation.shape
         torch.Size([4, 8])

@@ -1,8 +1,8 @@
 """Distributions that initial time constants are drawn from.
 
 Heterogeneous time constants need a spread to start with: Yin, Corradi and Bohté (2021) draw
-``tau_mem ~ N(20, 5)`` and ``tau_adapt ~ N(150, 10)`` steps, one value per neuron. A distribution is a
-small immutable value, so that it prints, compares, pickles and reads back from a command line:
+``tau_mem ~ N(20, 5)`` and ``tau_adapt ~ N(150, 10)`` steps, one value per neuron. A distribution is
+a small immutable value, so that it prints, compares, pickles and reads back from a command line:
 
     >>> parse("normal(20, 5)")
     normal(mean=20.0, std=5.0)
@@ -110,8 +110,8 @@ def parse(text: str | float | Distribution) -> Distribution:
     """Read a distribution from text.
 
     Args:
-        text: ``"normal(20, 5)"``, ``"uniform(5, 25)"``, ``"loguniform(5, 500)"``, ``"constant(20)"``
-            or a plain number; a distribution is returned as it is.
+        text: ``"normal(20, 5)"``, ``"uniform(5, 25)"``, ``"loguniform(5, 500)"``,
+            ``"constant(20)"`` or a plain number; a distribution is returned as it is.
 
     Raises:
         ValueError: if the text is none of these.

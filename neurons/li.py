@@ -2,13 +2,13 @@
 
     o_t = alpha o_{t-1} + (1 - alpha) I_t               alpha = exp(-dt / tau_mem)
 
-| symbol  | argument  | unit | default                     | range    | source         |
-|---------|-----------|------|-----------------------------|----------|----------------|
-| tau_mem | ``tau_mem`` | step | normal(20, 5), 20 if shared | [1, 200] | Yin 2021, SHD |
-| o at t=0| -         | membrane | 0                       | -        | ours; U(0, 1) in Yin's SHD code |
+| symbol   | argument    | unit     | default                     | range    | source              |
+|----------|-------------|----------|-----------------------------|----------|---------------------|
+| tau_mem  | ``tau_mem`` | step     | normal(20, 5), 20 if shared | [1, 200] | Yin 2021, SHD       |
+| o at t=0 | -           | membrane | 0                           | -        | ours; Yin: U(0, 1)  |
 
-The input gain 1 - alpha makes o the running mean of I over about tau_mem steps. The lower bound on tau_mem
-keeps it a memory: an unbounded one has been trained to 0.04 steps.
+The input gain 1 - alpha makes o the running mean of I over about tau_mem steps. The lower bound on
+tau_mem keeps it a memory: an unbounded one has been trained to 0.04 steps.
 
 Source: Yin, Corradi, Bohté 2021 (Nature Machine Intelligence 3), as in their code.
 """
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from .distributions import Distribution
+from .reset import check_reset
 from .time_constant import TimeConstant
 
 
@@ -69,6 +70,7 @@ class LI(nn.Module):
         self, neurons: int, tau_mem: float | str | Distribution | TimeConstant = "normal(20, 5)"
     ) -> None:
         super().__init__()
+        self.neurons = neurons
         if not isinstance(tau_mem, TimeConstant):
             tau_mem = TimeConstant(tau_mem, neurons, bounds=(1.0, 200.0))
         self.tau_mem = tau_mem
@@ -89,7 +91,16 @@ class LI(nn.Module):
 
         Returns:
             The membrane of every step [time, batch, neurons], and the final state.
+
+        Raises:
+            ValueError: if a shape does not fit.
         """
+        if input_.dim() != 3 or input_.shape[-1] != self.neurons:
+            raise ValueError(
+                f"LI expects a current of shape [time, batch, {self.neurons}], "
+                f"got {list(input_.shape)}."
+            )
+        check_reset(reset, input_)
         state = state or self.initial_state(input_.new_empty(input_.shape[1:]))
         alpha = self.tau_mem.decay()
         membranes = []

@@ -17,26 +17,30 @@ The subtraction is not multiplied by alpha. How the decay is given decides the o
 | ``beta=0.9`` (snnTorch)  | 1          | detached              | fixed unless learn_beta  |
 | ``tau_mem=normal(20, 5)``| 1 - alpha  | differentiated        | learned, per neuron      |
 
-| symbol | argument         | unit      | default                    | range     | source |
-|--------|------------------|-----------|----------------------------|-----------|--------|
-| tau_mem| ``tau_mem``      | step      | normal(20, 5), 20 if shared | [1, 200] | Yin 2021, SHD |
-| alpha  | ``beta``         | 1         | -                          | [0, 1]    | snnTorch |
-| B      | ``threshold``    | membrane  | 0.01; 1 with ``beta``      | > 0       | Yin 2021; snnTorch |
-| psi    | ``spike_grad``   | 1/membrane| multi_gaussian; atan with ``beta`` | - | Yin 2021; snnTorch |
-| W_rec, b_rec | ``recurrent`` | -      | nn.Linear's                | -         | snnTorch |
+| symbol       | argument       | unit       | default             | range    | source             |
+|--------------|----------------|------------|---------------------|----------|--------------------|
+| tau_mem      | ``tau_mem``    | step       | normal(20, 5),      | [1, 200] | Yin 2021, SHD      |
+|              |                |            | or 20 (shared)      |          |                    |
+| alpha        | ``beta``       | 1          | -                   | [0, 1]   | snnTorch           |
+| B            | ``threshold``  | membrane   | 0.01, or 1          | > 0      | Yin 2021; snnTorch |
+|              |                |            | with ``beta``       |          |                    |
+| psi          | ``spike_grad`` | 1/membrane | multi_gaussian,     | -        | Yin 2021; snnTorch |
+|              |                |            | or atan with beta   |          |                    |
+| W_rec, b_rec | ``recurrent``  | -          | nn.Linear's         | -        | snnTorch           |
 
-Sources: Yin, Corradi, Bohté 2020 (ICONS) and 2021 (Nature Machine Intelligence 3), as in their code;
-snnTorch 1.0.0 (Eshraghian et al. 2023) for the ``beta`` form, whose spikes are met bit for bit.
+Sources: Yin, Corradi, Bohté 2020 (ICONS) and 2021 (Nature Machine Intelligence 3), as in their
+code; snnTorch 1.0.0 (Eshraghian et al. 2023) for the ``beta`` form, whose spikes are met bit for
+bit.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import snntorch as snn
 import torch
 from torch import Tensor
 
-from ._layer import FeedForward, Recurrent
+from ._layer import FeedForward, Recurrent, SpikingLayer
 from .reset import Reset, quantised
 
 
@@ -81,8 +85,8 @@ def lif_step(
         current: x_t, the feed-forward part of the current, [batch, neurons].
         state: S and u of the step before.
         params: the parameters.
-        recurrent: W_rec S_{t-1} + b_rec, [batch, neurons]. It is added after the feed-forward part, as
-            snnTorch does, since the order of a sum decides its last bit.
+        recurrent: W_rec S_{t-1} + b_rec, [batch, neurons]. It is added after the feed-forward part,
+            as snnTorch does, since the order of a sum decides its last bit.
 
     Returns:
         The spikes [batch, neurons] and the new state.
@@ -98,13 +102,13 @@ def lif_step(
     return S, LIFState(S, u)
 
 
-class _LIFDynamics:
+class LIFDynamics(SpikingLayer):
     """What LIF and RLIF share: state, parameters, and which step function runs."""
 
-    state_type = LIFState
-    step = staticmethod(lif_step)
+    state_type: Any = LIFState
+    step: Any = staticmethod(lif_step)
 
-    def params(self) -> LIFParams:
+    def params(self) -> Any:
         """The parameters of one step, computed from what is learned."""
         reset = self.resets[self.reset_mechanism]
         if self.state_quant:
@@ -113,29 +117,29 @@ class _LIFDynamics:
             self.alpha, self.input_gain, self.threshold, self.spike_grad, reset, self.detach_reset
         )
 
-    def threshold_of(self, state: LIFState, params: LIFParams) -> Tensor:
+    def threshold_of(self, state: Any, params: Any) -> Tensor:
         """B, the threshold that the membrane of ``state`` was compared with."""
         return params.threshold
 
-    def initial_state(self, like: Tensor) -> LIFState:
+    def initial_state(self, like: Tensor) -> Any:
         """The state before the first step: zeros."""
         zeros = torch.zeros_like(like)
         return LIFState(zeros, zeros)
 
 
-class LIF(_LIFDynamics, FeedForward, snn.Leaky):
+class LIF(LIFDynamics, FeedForward, snn.Leaky):
     """Leaky integrate-and-fire layer; stands for :class:`snntorch.Leaky`.
 
-    Called with a current of shape [batch, neurons] it returns as ``snntorch.Leaky`` does: ``(spikes,
-    membrane)``, or the spikes alone with ``init_hidden=True`` unless ``output=True``.
+    Called with a current of shape [batch, neurons] it returns as ``snntorch.Leaky`` does:
+    ``(spikes, membrane)``, or the spikes alone with ``init_hidden=True`` unless ``output=True``.
 
     Args:
         beta: decay of the membrane, as in snnTorch; or leave it out and give ``tau_mem``.
-        tau_mem: time constant of the membrane in steps: a number, a distribution, the text of one, or a
-            :class:`TimeConstant`.
+        tau_mem: time constant of the membrane in steps: a number, a distribution, the text of one,
+            or a :class:`TimeConstant`.
         linear_features: number of neurons, needed to draw a time constant for each.
-        conv2d_channels: number of channels, for one time constant a channel of [batch, channels, height,
-            width].
+        conv2d_channels: number of channels, for one time constant a channel of [batch, channels,
+            height, width].
         threshold: B; 0.01 by default, or 1 with ``beta``.
         spike_grad: surrogate; ``multi_gaussian()`` by default, or ``atan()`` with ``beta``.
         detach_reset: whether the gradient ignores the reset; by default only with ``beta``.
@@ -154,11 +158,11 @@ class LIF(_LIFDynamics, FeedForward, snn.Leaky):
     """
 
 
-class RLIF(_LIFDynamics, Recurrent, snn.RLeaky):
+class RLIF(LIFDynamics, Recurrent, snn.RLeaky):
     """Recurrent leaky integrate-and-fire layer; stands for :class:`snntorch.RLeaky`.
 
-    Called as ``rlif(x, spikes, membrane)`` it returns ``(spikes, membrane)``, or the spikes alone with
-    ``init_hidden=True`` unless ``output=True``.
+    Called as ``rlif(x, spikes, membrane)`` it returns ``(spikes, membrane)``, or the spikes alone
+    with ``init_hidden=True`` unless ``output=True``.
 
     Args:
         beta: as in :class:`LIF`.

@@ -1,26 +1,29 @@
 """Spikes with a surrogate gradient.
 
-A spike is a step, S = H(v), of the distance v = u - B between membrane and threshold, with H(0) = 0. Its
-derivative is zero almost everywhere; in the backward pass a surrogate psi(v) takes its place:
+A spike is a step, S = H(v), of the distance v = u - B between membrane and threshold, with H(0) =
+0. Its derivative is zero almost everywhere; in the backward pass a surrogate psi(v) takes its
+place:
 
     forward    S  = 1 if v > 0 else 0
     backward   dS/dv = psi(v)
 
 With g(v; mu, s) the normal density of mean mu and standard deviation s:
 
-| name           | psi(v)                                                               | source |
-|----------------|----------------------------------------------------------------------|--------|
-| gaussian       | gamma g(v; 0, sigma)                                                 | Yin et al. 2020 |
-| multi_gaussian | gamma [(1+h) g(v; 0, sigma) - h g(v; sigma, s sigma) - h g(v; -sigma, s sigma)] | Yin et al. 2021 |
-| slayer         | gamma exp(-a abs(v))                                                 | Shrestha, Orchard 2018; Yin's code |
-| triangle       | gamma max(0, 1 - abs(v) / width)                                     | Bellec et al. 2018; Yin's code |
-| fast_sigmoid   | gamma / (1 + slope abs(v))²                                          | Zenke, Ganguli 2018; snnTorch's default slope |
-| boxcar         | gamma if abs(v) <= width / 2 else 0                                  | Bittar, Garner 2022 |
-| atan           | (alpha / 2) / (1 + (pi/2 alpha v)²)                                  | Fang et al. 2021; snnTorch's default |
+| name           | psi(v)                                   | source                            |
+|----------------|------------------------------------------|-----------------------------------|
+| gaussian       | gamma g(v; 0, sigma)                     | Yin et al. 2020                   |
+| multi_gaussian | gamma [(1+h) g(v; 0, sigma)              | Yin et al. 2021                   |
+|                | - h g(v; sigma, s sigma)                 |                                   |
+|                | - h g(v; -sigma, s sigma)]               |                                   |
+| slayer         | gamma exp(-a abs(v))                     | Shrestha, Orchard 2018; Yin's code |
+| triangle       | gamma max(0, 1 - abs(v) / width)         | Bellec et al. 2018; Yin's code    |
+| fast_sigmoid   | gamma / (1 + slope abs(v))²              | Zenke, Ganguli 2018; snnTorch     |
+| boxcar         | gamma if abs(v) <= width / 2 else 0      | Bittar, Garner 2022               |
+| atan           | (alpha / 2) / (1 + (pi/2 alpha v)²)      | Fang et al. 2021; snnTorch        |
 
-Each is an immutable value with its constants: it prints, compares and pickles, and it keeps the dtype of
-its input. ``integral`` is the antiderivative of psi that vanishes at minus infinity: a spike replaced by
-it is smooth, and then backpropagation can be checked against finite differences.
+Each is an immutable value with its constants: it prints, compares and pickles, and it keeps the
+dtype of its input. ``integral`` is the antiderivative of psi that vanishes at minus infinity: a
+spike replaced by it is smooth, and then backpropagation can be checked against finite differences.
 """
 
 import math

@@ -9,11 +9,12 @@ of its state over one step of length dt. Two parametrisations of a learned tau:
     bounded   tau = low * (high / low) ** sigmoid(theta)      any real theta is legal
     raw       tau = theta                                     as published; unsafe
 
-Training raw time constants has shipped networks with a negative tau (a decay above 1, hence unstable),
-with a tau of 0.04 steps in a "leaky" readout (no memory left), and with NaN. In the bounded form, no
-optimiser step of any size can do this. It also gives the gradient a useful scale: a change of theta
-moves tau by a fraction of itself, whereas d decay / d tau = exp(-dt/tau) dt / tau² all but vanishes for
-the long time constants that matter most. The raw form exists to load published weights.
+Training raw time constants has shipped networks with a negative tau (a decay above 1, hence
+unstable), with a tau of 0.04 steps in a "leaky" readout (no memory left), and with NaN. In the
+bounded form, no optimiser step of any size can do this. It also gives the gradient a useful scale:
+a change of theta moves tau by a fraction of itself, whereas d decay / d tau = exp(-dt/tau) dt /
+tau² all but vanishes for the long time constants that matter most. The raw form exists to load
+published weights.
 
 | symbol    | unit | default   | range       | meaning                                |
 |-----------|------|-----------|-------------|----------------------------------------|
@@ -22,9 +23,9 @@ the long time constants that matter most. The raw form exists to load published 
 | dt        | step | 1         | > 0         | length of one step, in the unit of tau |
 | theta     | 1    | from init | real        | what the optimiser sees                |
 
-Source: Yin, Corradi, Bohté, "Accurate and efficient time-domain classification with adaptive spiking
-recurrent neural networks", Nature Machine Intelligence 3 (2021), for per-neuron learned time constants;
-the bounded form is this project's.
+Source: Yin, Corradi, Bohté, "Accurate and efficient time-domain classification with adaptive
+spiking recurrent neural networks", Nature Machine Intelligence 3 (2021), for per-neuron learned
+time constants; the bounded form is this project's.
 """
 
 import math
@@ -35,8 +36,8 @@ from torch import Tensor, nn
 
 from .distributions import Distribution, constant, parse
 
-# A start on a bound would sit where the sigmoid is flat and could never leave: stay this far inside,
-# as a fraction of the logarithmic range.
+# A start on a bound would sit where the sigmoid is flat and could never leave: stay this far
+# inside, as a fraction of the logarithmic range.
 _MARGIN = 1e-4
 
 
@@ -44,17 +45,19 @@ class TimeConstant(nn.Module):
     """A time constant per neuron, learned and bounded by default.
 
     Args:
-        initial: where tau starts, in steps: a number, a distribution such as ``normal(20, 5)``, or the
-            text of one. Values outside the bounds are clipped to them.
-        size: shape of the neurons, for example ``128`` or ``(16, 1, 1)``; None for one shared value.
-        bounds: lowest and highest tau. The raw parametrisation ignores them.
+        initial: where tau starts, in steps: a number, a distribution such as ``normal(20, 5)``, or
+            the text of one. Values outside the bounds are clipped to them.
+        size: shape of the neurons, for example ``128`` or ``(16, 1, 1)``; None for one shared
+            value.
+        bounds: lowest and highest tau. The raw parametrisation ignores them, but starts a neuron
+            whose draw is not positive at the lower one.
         parametrization: ``"bounded"`` or ``"raw"``.
         learn: whether the optimiser may change it.
         dt: length of one step, in the unit of tau.
 
     Raises:
-        ValueError: for a tau, bound or dt that is not positive, bounds in the wrong order, an unknown
-            parametrisation, or a distribution without a size to draw for.
+        ValueError: for a tau, bound or dt that is not positive, bounds in the wrong order, an
+            unknown parametrisation, or a distribution without a size to draw for.
 
     Example:
         >>> tau = TimeConstant(20.0, size=3)
@@ -79,7 +82,9 @@ class TimeConstant(nn.Module):
         if not 0 < dt < math.inf:
             raise ValueError(f"The time step dt must be positive, got {dt}.")
         if parametrization not in ("bounded", "raw"):
-            raise ValueError(f"parametrization must be 'bounded' or 'raw', got {parametrization!r}.")
+            raise ValueError(
+                f"parametrization must be 'bounded' or 'raw', got {parametrization!r}."
+            )
         self.bounds = (low, high)
         self.parametrization = parametrization
         self.dt = float(dt)
@@ -89,12 +94,15 @@ class TimeConstant(nn.Module):
             raise ValueError(f"A time constant must be positive, got {self.initial.value:g}.")
         if size is None:
             if not isinstance(self.initial, constant):
-                raise ValueError(f"{self.initial} draws one value per neuron: say how many with size.")
+                raise ValueError(
+                    f"{self.initial} draws one value per neuron: say how many with size."
+                )
             shape: tuple[int, ...] = ()
         else:
             shape = (size,) if isinstance(size, int) else tuple(size)
         self.theta = nn.Parameter(torch.empty(shape), requires_grad=learn)
-        self.assign(self.initial.sample(shape).clamp(low, math.inf if self._raw else high))
+        drawn = self.initial.sample(shape)
+        self.assign(drawn.where(drawn > 0, low) if self._raw else drawn.clamp(low, high))
 
     @property
     def _raw(self) -> bool:

@@ -2,13 +2,14 @@
 
     x_t -> [W S + b] -> neuron -> spikes -> [W S + b] -> neuron -> ... -> readout -> logits
 
-The projection of a layer does not depend on the layer's past, so it runs once for a whole sequence; only
-the recurrence within the neuron steps through time.
+The projection of a layer does not depend on the layer's past, so it runs once for a whole sequence;
+only the recurrence within the neuron steps through time.
 
 Source: Yin, Corradi, Bohté 2020 (ICONS) and 2021 (Nature Machine Intelligence 3).
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -23,8 +24,8 @@ class Record(NamedTuple):
     """What a network did on a batch.
 
     Attributes:
-        counts: number of spikes of each neuron in each sequence, [batch, neurons], one tensor a layer;
-            spiking output neurons come last.
+        counts: number of spikes of each neuron in each sequence, [batch, neurons], one tensor a
+            layer; spiking output neurons come last.
         steps: number of time steps that they were counted over.
         state: where the network stopped; give it back to go on from there.
         spikes: the spikes themselves, [time, batch, neurons], one tensor a layer, if asked for.
@@ -48,19 +49,25 @@ class Layer(nn.Module):
     Args:
         projection: from the spikes below to a current, for example ``nn.Linear``.
         neuron: a layer with ``forward_sequence``.
-        between: any module on the current of a whole sequence, [time, batch, neurons]: a delay, a norm.
+        between: any module on the current of a whole sequence, [time, batch, neurons]: a delay, a
+            norm.
     """
 
     def __init__(
         self, projection: nn.Module, neuron: nn.Module, between: nn.Module | None = None
     ) -> None:
         super().__init__()
-        self.projection = projection
+        self.projection: Any = projection
         self.between = nn.Identity() if between is None else between
-        self.neuron = neuron
+        self.neuron: Any = neuron
 
     def forward(
-        self, inputs: Tensor, state: Any = None, *, reset: Tensor | None = None, membrane: bool = False
+        self,
+        inputs: Tensor,
+        state: Any = None,
+        *,
+        reset: Tensor | None = None,
+        membrane: bool = False,
     ) -> tuple[Tensor, Any] | tuple[Tensor, Any, Tensor]:
         """Run over a sequence; see :meth:`srnn.neurons.RALIF.forward_sequence`."""
         current = self.between(self.projection(inputs))
@@ -74,12 +81,16 @@ class SRNN(nn.Module):
         inputs: number of input channels.
         hidden: number of neurons of each hidden layer.
         classes: number of classes.
-        neuron: class of the hidden neurons, called as ``neuron(linear_features=n, **neuron_options)``.
+        neuron: class of the hidden neurons, called as ``neuron(linear_features=n,
+            **neuron_options)``.
         readout: a :class:`Readout`, or the name of a reduction for one with default output neurons.
-        recurrent_gain: recurrent weights start as this multiple of an orthogonal matrix, in recurrent
-            layers. Zero is what the published PS-MNIST code uses.
-        between: makes the module between projection and neuron of a layer, given its number of neurons.
-        **neuron_options: keywords of the neuron class: ``tau_mem``, ``tau_adapt``, ``threshold``, ...
+        input_gain: projections start as this multiple of Xavier's uniform weights.
+        recurrent_gain: recurrent weights start as this multiple of an orthogonal matrix, in
+            recurrent layers. Zero is what the published PS-MNIST code uses.
+        between: makes the module between projection and neuron of a layer, given its number of
+            neurons.
+        **neuron_options: keywords of the neuron class: ``tau_mem``, ``tau_adapt``, ``threshold``,
+            ...
 
     Raises:
         ValueError: for sizes below one, or options that the neuron refuses.
@@ -99,6 +110,7 @@ class SRNN(nn.Module):
         *,
         neuron: Callable[..., nn.Module] = RALIF,
         readout: str | Readout = "softmax-sum",
+        input_gain: float = 1.0,
         recurrent_gain: float = 1.0,
         between: Callable[[int], nn.Module] | None = None,
         **neuron_options: Any,
@@ -106,28 +118,28 @@ class SRNN(nn.Module):
         super().__init__()
         if not hidden or min(inputs, classes, *hidden) < 1:
             raise ValueError(
-                f"A network needs at least one channel, one neuron in each of one or more hidden layers "
-                f"and one class; got {inputs}, {list(hidden)} and {classes}."
+                "A network needs at least one channel, one neuron in each of one or more hidden "
+                f"layers and one class; got {inputs}, {list(hidden)} and {classes}."
             )
         widths = [inputs, *hidden]
-        self.layers = nn.ModuleList(
+        self.layers: Any = nn.ModuleList(
             Layer(
                 nn.Linear(below, width),
                 neuron(linear_features=width, **neuron_options),
                 None if between is None else between(width),
             )
-            for below, width in zip(widths[:-1], widths[1:], strict=True)
+            for below, width in pairwise(widths)
         )
         self.readout = (
             readout if isinstance(readout, Readout) else Readout(hidden[-1], classes, readout)
         )
-        self._initialise(recurrent_gain)
+        self._initialise(input_gain, recurrent_gain)
 
     @torch.no_grad()
-    def _initialise(self, recurrent_gain: float) -> None:
-        """Start as the published code does: Xavier inputs, orthogonal recurrence, no hidden bias."""
+    def _initialise(self, input_gain: float, recurrent_gain: float) -> None:
+        """Start as the published code: Xavier inputs, orthogonal recurrence, no hidden bias."""
         for layer in self.layers:
-            nn.init.xavier_uniform_(layer.projection.weight)
+            nn.init.xavier_uniform_(layer.projection.weight, gain=input_gain)
             nn.init.zeros_(layer.projection.bias)
             recurrent = getattr(layer.neuron, "recurrent", None)
             if isinstance(recurrent, nn.Linear):
@@ -154,8 +166,8 @@ class SRNN(nn.Module):
             keep_membranes: whether it holds the membranes of the hidden layers.
 
         Returns:
-            The logits, [batch, classes], or [time, batch, classes] for the readout ``"stream"``; and the
-            record of what the network did.
+            The logits, [batch, classes], or [time, batch, classes] for the readout ``"stream"``;
+            and the record of what the network did.
 
         Raises:
             ValueError: if the inputs have another shape.
@@ -163,7 +175,8 @@ class SRNN(nn.Module):
         channels = self.layers[0].projection.in_features
         if inputs.dim() != 3 or inputs.shape[-1] != channels:
             raise ValueError(
-                f"The network expects inputs of shape [time, batch, {channels}], got {list(inputs.shape)}."
+                f"The network expects inputs of shape [time, batch, {channels}], "
+                f"got {list(inputs.shape)}."
             )
         signal = inputs.to(self.readout.projection.weight.dtype)
         spikes, membranes, states = [], [], []
@@ -173,7 +186,9 @@ class SRNN(nn.Module):
             spikes.append(signal)
             states.append(after)
             membranes.extend(trace)
-        logits, after, fired = self.readout(signal, None if state is None else state[-1], reset=reset)
+        logits, after, fired = self.readout(
+            signal, None if state is None else state[-1], reset=reset
+        )
         if fired is not None:
             spikes.append(fired)
         return logits, Record(

@@ -1,13 +1,15 @@
 """Published networks, loaded into :class:`srnn.SRNN`.
 
-The ECG network of Yin, Corradi and Bohté (ICONS 2020; published as ``model_0.853338_36_New.pth``): 36
-recurrent units without adaptation, six adaptive output neurons without recurrence, and the class of every
-time step read from the output membranes. The file holds weights and the adaptation's time constants. What
-it leaves out is in the authors' code and stands here: b_0 = 0.01, tau_mem = 20 steps for all neurons,
-adaptation strength 1.8 for the output neurons, whose adaptation starts at b_0.
+The ECG network of Yin, Corradi and Bohté (ICONS 2020; published as ``model_0.853338_36_New.pth``):
+36 recurrent units without adaptation, six adaptive output neurons without recurrence, and the class
+of every time step read from the output membranes. The file holds weights and the adaptation's time
+constants. What it leaves out is in the authors' code and stands here: b_0 = 0.01, tau_mem = 20
+steps for all neurons, adaptation strength 1.8 for the output neurons, whose adaptation starts at
+b_0.
 """
 
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor
@@ -29,6 +31,21 @@ _SHAPES = {
 }
 
 
+def _read(path: str | Path) -> dict[str, Tensor]:
+    """Read the published state dict, and nothing else."""
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f"{path} is not the published ECG network: torch cannot read it."
+        ) from error
+    entries = weights.items() if isinstance(weights, dict) else ()
+    found = {name: tuple(value.shape) for name, value in entries if isinstance(value, Tensor)}
+    if found != _SHAPES:
+        raise ValueError(f"{path} is not the published ECG network: its tensors are {found}.")
+    return weights
+
+
 def ecg_icons2020(path: str | Path) -> SRNN:
     """Load the published ECG network.
 
@@ -36,17 +53,14 @@ def ecg_icons2020(path: str | Path) -> SRNN:
         path: the published state dict, read with ``weights_only=True``.
 
     Returns:
-        A network from [time, batch, 4] level-crossing events to [time, batch, 6] output membranes, whose
-        argmax is the class of each step. From the zero state it scores 151402 of the 182031 scored steps
-        of the QTDB test set; the notebook's 85.4 % comes from a random initial state.
+        A network from [time, batch, 4] level-crossing events to [time, batch, 6] output membranes,
+        whose argmax is the class of each step. From the zero state it scores 151402 of the 182031
+        scored steps of the QTDB test set; the notebook's 85.4 % comes from a random initial state.
 
     Raises:
         ValueError: if the file holds something else.
     """
-    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    if found != _SHAPES:
-        raise ValueError(f"{path} is not the published ECG network: its tensors are {found}.")
+    weights = _read(path)
 
     def fixed(tau: Tensor) -> TimeConstant:
         constant = TimeConstant(1.0, len(tau), parametrization="raw", learn=False)

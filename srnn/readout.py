@@ -1,19 +1,19 @@
 """Readouts: from the spikes of the last hidden layer to one score per class.
 
-A readout is a projection W_o S_t + b_o, a layer of output neurons, and a reduction of their trace over
-time. Yin, Corradi and Bohté read their networks in these ways:
+A readout is a projection W_o S_t + b_o, a layer of output neurons, and a reduction of their trace
+over time. Yin, Corradi and Bohté read their networks in these ways:
 
-| reduction     | trace of the output neurons | logits                                            | used for |
-|---------------|-----------------------------|---------------------------------------------------|----------|
-| ``softmax-sum`` | membrane                  | sum over t >= burn_in of softmax(o_t)             | SHD (burn_in 11) |
-| ``mean``        | membrane                  | mean over t >= burn_in of o_t                     | SSC, GSC |
-| ``last``        | membrane                  | o_T                                               | - |
-| ``count``       | spikes                    | sum over t >= burn_in of S_t                      | S-MNIST, PS-MNIST |
-| ``stream``      | membrane                  | o_t, one output a step                            | ECG, SoLi |
+| reduction       | trace    | logits                                | used for          |
+|-----------------|----------|---------------------------------------|-------------------|
+| ``softmax-sum`` | membrane | sum over t >= burn_in of softmax(o_t) | SHD (burn_in 11)  |
+| ``mean``        | membrane | mean over t >= burn_in of o_t         | SSC, GSC          |
+| ``last``        | membrane | o_T                                   | -                 |
+| ``count``       | spikes   | sum over t >= burn_in of S_t          | S-MNIST, PS-MNIST |
+| ``stream``      | membrane | o_t, one output a step                | ECG, SoLi         |
 
-Output neurons are leaky integrators, or spiking ones where spikes are counted. The cross entropy of the
-logits is the loss in every case: for ``softmax-sum`` that is the log-softmax of a sum of softmaxes, as in
-the published code.
+Output neurons are leaky integrators, or spiking ones where spikes are counted. The cross entropy of
+the logits is the loss in every case: for ``softmax-sum`` that is the log-softmax of a sum of
+softmaxes, as in the published code.
 
 Reductions carry their running value from one piece of a sequence to the next, so that truncated
 backpropagation sees at every piece what the published code does: the score so far.
@@ -42,7 +42,9 @@ class ReadoutState(NamedTuple):
     steps: int
 
 
-def _softmax_sum(trace: Tensor, counted: Tensor, total: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+def _softmax_sum(
+    trace: Tensor, counted: Tensor, total: Tensor, steps: int
+) -> tuple[Tensor, Tensor]:
     total = total + (torch.softmax(trace, dim=-1) * counted).sum(0)
     return total, total
 
@@ -72,8 +74,8 @@ REDUCTIONS: dict[str, Callable[[Tensor, Tensor, Tensor, int], tuple[Tensor, Tens
     "count": _count,
     "stream": _stream,
 }
-"""Reductions by name: (trace [time, batch, classes], mask [time, 1, 1] of the steps after the burn-in,
-running total, number of those steps so far) -> (logits, new total)."""
+"""Reductions by name: (trace [time, batch, classes], mask [time, 1, 1] of the steps after the
+burn-in, running total, number of those steps so far) -> (logits, new total)."""
 
 
 class Readout(nn.Module):
@@ -89,7 +91,8 @@ class Readout(nn.Module):
         burn_in: number of first steps that the sums leave out.
 
     Raises:
-        ValueError: for an unknown reduction, a negative burn-in, or ``"count"`` without spiking neurons.
+        ValueError: for an unknown reduction, a negative burn-in, or ``"count"`` without spiking
+            neurons.
     """
 
     def __init__(
@@ -111,7 +114,7 @@ class Readout(nn.Module):
         self.projection = nn.Linear(inputs, classes)
         if neuron is None:
             neuron = ALIF(linear_features=classes) if reduction == "count" else LI(classes)
-        self.neuron = neuron
+        self.neuron: Any = neuron
         if reduction == "count" and isinstance(self.neuron, LI):
             raise ValueError("The readout 'count' counts spikes: give it spiking output neurons.")
 
@@ -130,16 +133,17 @@ class Readout(nn.Module):
             reset: mask [time, batch] of steps that begin a new episode, for ``"stream"`` only.
 
         Returns:
-            The logits, [batch, classes], or [time, batch, classes] for ``"stream"``; the state to go on
-            from; the spikes of the output neurons, [time, batch, classes], or None if they have none.
+            The logits, [batch, classes], or [time, batch, classes] for ``"stream"``; the state to
+            go on from; the spikes of the output neurons, [time, batch, classes], or None if they
+            have none.
 
         Raises:
             ValueError: for a reset mask with a reduction over time.
         """
         if reset is not None and self.reduction != "stream":
             raise ValueError(
-                f"The readout {self.reduction!r} gives one answer a sequence and cannot begin anew within "
-                "it; use 'stream' with a reset mask."
+                f"The readout {self.reduction!r} gives one answer a sequence and cannot begin anew "
+                "within it; use 'stream' with a reset mask."
             )
         current = self.projection(spikes)
         if state is None:

@@ -1,1 +1,1 @@
-"""The time loop of a layer, once for each backend; ``reference`` is the truth the others are tested against."""
+"""The time loop of a layer, once for each backend; the others are tested against ``reference``."""

@@ -31,12 +31,15 @@ def run(
         The spikes [time, batch, neurons], the membrane likewise or None, and the final state.
     """
     outputs, membranes = [], []
-    # Not input_[t]: the backward pass of each index would fill a tensor of the whole sequence with zeros.
+    # Not input_[t]: the backward pass of each index would fill a tensor of the whole sequence with
+    # zeros.
     for t, x in enumerate(input_.unbind(0)):
         if reset is not None:
             begin = reset[t].bool().reshape(-1, *(1 for _ in x.shape[1:]))
             spikes = torch.where(begin, initial.spikes, spikes)
-            state = type(state)(*(torch.where(begin, i, s) for i, s in zip(initial, state, strict=True)))
+            state = type(state)(
+                *(torch.where(begin, i, s) for i, s in zip(initial, state, strict=True))
+            )
         spikes, state = advance(x, spikes, state)
         outputs.append(spikes)
         if with_membrane:
