@@ -60,6 +60,11 @@ class SequenceDataset(Dataset[tuple[Tensor, Tensor]], ABC):
     def __init__(self, info: Info) -> None:
         self.info = info
 
+    @property
+    def drawn(self) -> dict[str, list[int]]:
+        """What was drawn at random to make the task, by name, for a run to store."""
+        return {}
+
     @abstractmethod
     def __len__(self) -> int:
         """Number of sequences."""

@@ -106,6 +106,11 @@ class MnistSequences(SequenceDataset):
         self._code = code
         self.permutation = None if order is None else tuple(order.tolist())
 
+    @property
+    def drawn(self) -> dict[str, list[int]]:
+        """The permutation, where there is one."""
+        return {} if self.permutation is None else {"permutation": list(self.permutation)}
+
     def __len__(self) -> int:
         return len(self._labels)
 

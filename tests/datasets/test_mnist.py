@@ -135,6 +135,8 @@ def test_a_population_of_gaussians_in_closed_form(root):
 def test_the_permutation_is_one_for_all_images_and_splits(root):
     plain, permuted = load("smnist", root), load("psmnist", root)
     order = permuted.train.permutation
+    assert permuted.train.drawn == {"permutation": list(order)}
+    assert load("smnist", root).train.drawn == {}
     assert sorted(order) == list(range(784))
     assert order == permuted.valid.permutation == permuted.test.permutation
     everything, _ = plain.test.__getitems__(range(12))
