@@ -1,11 +1,11 @@
 """The thin layer around a step function: parameters, snnTorch's contract, whole sequences.
 
 A neuron class is three things put together: the dynamics (a step function with its state and
-parameters, in ``lif.py`` or ``alif.py``), one of the two wirings below, and the snnTorch class that
-the wiring stands for. The wiring keeps snnTorch's contract: states are non-persistent buffers that
-follow the shape of the input, the step call takes and returns what the counterpart does, and
-whoever resets a layer, by its method or by snnTorch's class-level walk over all layers, reaches
-every state.
+parameters, in ``lif.py`` or ``alif.py``), one of the two wirings in ``_wiring.py``, and the
+snnTorch class that the wiring stands for. The layer keeps snnTorch's contract: states are
+non-persistent buffers that follow the shape of the input, the step call takes and returns what the
+counterpart does, and whoever resets a layer, by its method or by snnTorch's class-level walk over
+all layers, reaches every state.
 """
 
 import inspect
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from . import surrogate
 from .distributions import Distribution
 from .kernels import reference
-from .reset import FEED_FORWARD_RESETS, RECURRENT_RESETS, Reset, check_reset
+from .reset import RECURRENT_RESETS, Reset, check_reset
 from .time_constant import TimeConstant
 
 
@@ -288,76 +288,3 @@ class SpikingLayer(nn.Module):
             advance, input_, spikes, state, initial, reset, return_membrane
         )
         return (outputs, state) if membrane is None else (outputs, state, membrane)
-
-
-class FeedForward(SpikingLayer):
-    """Wiring of :class:`snntorch.Leaky`: called with ``(input_, mem)``."""
-
-    resets = FEED_FORWARD_RESETS
-
-    def _set_up(
-        self,
-        *,
-        linear_features: int | None = None,
-        conv2d_channels: int | None = None,
-        **keywords: Any,
-    ) -> None:
-        # Before nn.Module's own start: plain numbers are safe to set by way of the instance's
-        # dictionary.
-        self.__dict__.update(linear_features=linear_features, conv2d_channels=conv2d_channels)
-        super()._set_up(**keywords)
-
-    def _emit(self, S: Tensor, state: Any, params: Any) -> Tensor:
-        S = super()._emit(S, state, params)
-        # snnTorch grades the spikes of a layer without inhibition only.
-        return S if self.inhibition else S * self.graded_spikes_factor
-
-    def forward(self, input_: Tensor, mem: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
-        """Advance by one step, in snnTorch's form.
-
-        Args:
-            input_: current, [batch, neurons].
-            mem: membrane of the step before, [batch, neurons]; None for the one that the layer
-                kept.
-
-        Returns:
-            ``(spikes, membrane)``, or the spikes alone with ``init_hidden=True, output=False``.
-
-        Raises:
-            TypeError: if ``mem`` is given although ``init_hidden=True``.
-        """
-        self._refuse_states(mem)
-        return self._returned(*self._step_call(input_, None, mem))
-
-
-class Recurrent(SpikingLayer):
-    """Wiring of :class:`snntorch.RLeaky`: called with ``(input_, spk, mem)``."""
-
-    resets = RECURRENT_RESETS
-    spk: Tensor
-    recurrent: nn.Module
-
-    def _recurrent_current(self, spikes: Tensor) -> Tensor:
-        return self.recurrent(spikes)
-
-    def forward(
-        self, input_: Tensor, spk: Tensor | None = None, mem: Tensor | None = None
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """Advance by one step, in snnTorch's form.
-
-        Args:
-            input_: current, [batch, neurons], before the recurrent part.
-            spk: spikes of the step before, [batch, neurons]; None for those that the layer kept.
-            mem: membrane of the step before, [batch, neurons]; None for the one that the layer
-                kept.
-
-        Returns:
-            ``(spikes, membrane)``, or the spikes alone with ``init_hidden=True, output=False``.
-
-        Raises:
-            TypeError: if a state is given although ``init_hidden=True``.
-        """
-        self._refuse_states(spk, mem)
-        spk, mem = self._step_call(input_, self.spk if spk is None else spk, mem)
-        self._buffers["spk"] = spk
-        return self._returned(spk, mem)

@@ -40,7 +40,8 @@ import snntorch as snn
 import torch
 from torch import Tensor
 
-from ._layer import FeedForward, Recurrent, SpikingLayer
+from ._layer import SpikingLayer
+from ._wiring import FeedForward, Recurrent
 from .reset import Reset, quantised
 
 
