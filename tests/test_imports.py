@@ -132,7 +132,7 @@ def test_the_rule_of_one_way_would_notice():
     """The control: relative, absolute and late imports are all seen."""
     seen = ast.parse("def late():\n from .. import train\n from ..datasets.ecg import ecg")
     path = ROOT / "neurons" / "lif.py"
-    assert "srnn.neurons._layer.FeedForward" in set(imports_of("srnn.neurons.lif", path))
+    assert "srnn.neurons._wiring.FeedForward" in set(imports_of("srnn.neurons.lif", path))
     original = ast.parse
     try:
         ast.parse = lambda _: seen

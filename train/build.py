@@ -1,7 +1,7 @@
-"""From an experiment to its parts: data, network, threads."""
+"""From an experiment to its parts: data and network."""
 
-import os
 import re
+from typing import Any
 
 import torch
 
@@ -9,7 +9,7 @@ from srnn import SRNN, Readout
 from srnn.datasets import Info, SequenceLoader, Splits, load
 from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF, TimeConstant, surrogate
 
-from .config import Experiment
+from .config import Experiment, flag
 from .errors import ConfigError
 
 # (family, recurrent) -> class
@@ -40,9 +40,14 @@ def build_network(experiment: Experiment, info: Info) -> SRNN:
         kind = "a label at every step" if info.streaming else "one label a sequence"
         fitting = "stream" if info.streaming else "softmax-sum, mean, last or count"
         raise ConfigError(f"{info.name} has {kind}: it needs --readout {fitting}.")
+    for name in ("tau_mem", "tau_adapt", "tau_readout"):
+        try:
+            TimeConstant(getattr(experiment, name), size=1)
+        except ValueError as error:
+            raise ConfigError(f"{flag(name)}: {error}") from None
     torch.manual_seed(experiment.seed)
     family = experiment.neuron
-    options = {
+    options: dict[str, Any] = {
         "tau_mem": experiment.tau_mem,
         "threshold": experiment.threshold,
         "spike_grad": parse_surrogate(experiment.surrogate),
@@ -81,7 +86,7 @@ def build_network(experiment: Experiment, info: Info) -> SRNN:
     for module in network.modules():
         if isinstance(module, TimeConstant):
             module.requires_grad_(experiment.learn_tau)
-    return network
+    return network.double() if experiment.precision == "64-true" else network
 
 
 def parse_surrogate(text: str) -> surrogate.Surrogate:
@@ -116,36 +121,3 @@ def training_loader(
         world_size=world_size,
         num_workers=experiment.num_workers,
     )
-
-
-def usable_cores() -> int:
-    """Number of cores that this process may use: its affinity, its container's share, OMP_NUM_THREADS."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
-        if quota != "max":
-            cores = min(cores, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass  # no such limit on this system
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(limit)) if limit.isdigit() and int(limit) > 0 else cores
-
-
-def choose_threads(experiment: Experiment) -> int:
-    """Set torch's number of threads, so that processes and workers together do not exceed the cores.
-
-    Raises:
-        ConfigError: if more are asked for than there are cores.
-    """
-    cores = usable_cores()
-    if experiment.threads > cores:
-        raise ConfigError(
-            f"--threads {experiment.threads} is more than the {cores} cores that this process may use."
-        )
-    on_cpu = experiment.accelerator == "cpu" or not torch.accelerator.is_available()
-    sharing = experiment.devices if on_cpu else 1
-    free = max(1, cores // sharing - experiment.num_workers)
-    threads = experiment.threads or free
-    torch.set_num_threads(threads)
-    return threads

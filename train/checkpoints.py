@@ -1,15 +1,18 @@
 """Checkpoints that a run continues from exactly, and stopping that loses nothing.
 
-A checkpoint holds weights, optimiser, schedule, the position in the data, running means, the states of the
-random generators, and how long metrics.csv was: what was written after it is cut off again when the run
-goes on. It is written to a temporary file first and read back with ``weights_only=True``.
+A checkpoint holds weights, optimiser, schedule, the position in the data, running means, the states
+of the random generators, and how long metrics.csv was: what was written after it is cut off again
+when the run goes on. It is written to a temporary file first and read back with
+``weights_only=True``.
 """
 
 import io
 import pickle
 import random
+import shlex
 import signal
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from .errors import ConfigError, Stopped
 from .metrics_csv import MetricsCSV
 from .run_folder import RunFolder, write_atomically
+
+_DAMAGED = (
+    *(RuntimeError, EOFError, pickle.UnpicklingError, ValueError, LookupError, TypeError),
+    AttributeError,
+)
+"""What torch.load raises for a file that is no checkpoint, or one of something else."""
 
 
 class AtomicCheckpoints(CheckpointIO):
@@ -53,10 +62,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ConfigError: if there is none, or it is damaged.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch has doubts about files that are refused anyway
+            warnings.simplefilter("ignore")
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint["state_dict"].items()
+        return checkpoint
     except FileNotFoundError:
-        raise ConfigError(f"There is no checkpoint {path}; give the folder of a trained run.") from None
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError):
+        raise ConfigError(
+            f"There is no checkpoint {path}; give the folder of a trained run."
+        ) from None
+    except (*_DAMAGED, OSError):
         raise ConfigError(f"The checkpoint {path} is damaged or no checkpoint of srnn.") from None
 
 
@@ -84,12 +99,14 @@ def restore_random_states(states: dict[str, Any]) -> None:
 
 
 class Checkpoints(Callback):
-    """Saves ``last.ckpt`` during and after every epoch, ``best.ckpt`` when the validation improves, and
-    both ways to stop a run: Ctrl-C and SIGTERM.
+    """Saves ``last.ckpt`` and ``best.ckpt``, and stops a run when Ctrl-C or SIGTERM asks for it.
+
+    The former is written during and after every epoch, the latter when the validation improves.
 
     Args:
         folder: where the run lives.
         metrics: its table, which a resumed run cuts back to where it was.
+        initial_taus: time constants before training, by name.
         every: batches between two checkpoints within an epoch.
         score: returns the validation score to select by, higher is better.
         say: prints a line.
@@ -99,6 +116,7 @@ class Checkpoints(Callback):
         self,
         folder: RunFolder,
         metrics: MetricsCSV,
+        initial_taus: dict[str, torch.Tensor],
         every: int,
         score: Callable[[], float],
         say: Callable[[str], None],
@@ -110,7 +128,7 @@ class Checkpoints(Callback):
         self.say = say
         self.best_score = -float("inf")
         self.best_epoch = 0
-        self.initial_taus: dict[str, torch.Tensor] = {}
+        self.initial_taus = initial_taus
         self._seconds_before = 0.0
         self._began: float | None = None
         self._restore: dict[str, Any] | None = None
@@ -147,8 +165,6 @@ class Checkpoints(Callback):
         if self._restore is not None:
             self.metrics.cut(self._restore["metrics_bytes"])
             restore_random_states(self._restore["random"])
-        else:
-            self.initial_taus = pl_module.network.time_constants()
         self._began = time.monotonic()
         # Here rather than earlier, since Lightning sets its own handlers when it starts to fit.
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -157,13 +173,14 @@ class Checkpoints(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save within an epoch. After its last batch the validation and the epoch's own save follow."""
+        """Save within an epoch; after its last batch the validation and the epoch's save follow."""
         done = batch_idx + 1
         if done == trainer.num_training_batches:
             return
-        if self._stop or done % self.every == 0:
+        stop = self._stop_wanted(trainer)
+        if stop or done % self.every == 0:
             trainer.save_checkpoint(self.folder.last)
-        if self._stop:
+        if stop:
             raise Stopped(self._how_to_go_on(f"batch {done} of epoch {trainer.current_epoch + 1}"))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -175,7 +192,7 @@ class Checkpoints(Callback):
             trainer.save_checkpoint(self.folder.best)
         trainer.save_checkpoint(self.folder.last)
         done = trainer.current_epoch + 1
-        if self._stop and done < (trainer.max_epochs or 0):
+        if self._stop_wanted(trainer) and done < (trainer.max_epochs or 0):
             raise Stopped(self._how_to_go_on(f"epoch {done}"))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -185,8 +202,13 @@ class Checkpoints(Callback):
             signal.signal(number, handler)
         self._handlers = {}
 
+    def _stop_wanted(self, trainer: Trainer) -> bool:
+        """Whether any process was asked to stop: then all have to, after the same batch."""
+        return trainer.strategy.reduce_boolean_decision(self._stop, all=False)
+
     def _how_to_go_on(self, place: str) -> str:
-        return f"stopped and saved after {place}; go on with: srnn-train --resume {self.folder.path}"
+        path = shlex.quote(str(self.folder.path))
+        return f"stopped and saved after {place}; go on with: srnn-train --resume {path}"
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if self._stop:  # the second one: do not wait any longer

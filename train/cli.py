@@ -1,12 +1,13 @@
-"""From a command line to an experiment: flags, recipes, configuration files, and what a resumed run keeps.
+"""From a command line to an experiment: flags, recipes, files, and what a resumed run keeps.
 
-Settings are taken, in this order, from the defaults in :mod:`srnn.train.config`, the data set's recipe, the
-file given with ``--config``, and the flags; a later one wins. A resumed run takes its own saved
-configuration in place of the recipe.
+Settings are taken, in this order, from the defaults in :mod:`srnn.train.config`, the data set's
+recipe, the file given with ``--config``, and the flags; a later one wins. A resumed run takes its
+own saved configuration in place of the recipe.
 """
 
 import difflib
 import re
+from argparse import HelpFormatter
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from importlib import resources
@@ -29,22 +30,26 @@ _NAMES = [f.name for f in fields(Experiment)]
 class _Parser(ArgumentParser):
     """jsonargparse's parser, with dashes in its help and one-sentence errors."""
 
-    def format_help(self) -> str:
-        return re.sub(r"--[a-z]\w*", lambda match: match[0].replace("_", "-"), super().format_help())
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
+        text = super().format_help(formatter)
+        # Where the defaults below come from; said better in the epilogue.
+        text = re.sub(r"default config file locations:.*?\n\n(?=\w)", "", text, flags=re.DOTALL)
+        return re.sub(r"--[a-z]\w*", lambda match: match[0].replace("_", "-"), text)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise ConfigError(_sentence(message))
+        flags = [name for action in self._actions for name in action.option_strings]
+        raise ConfigError(_sentence(message, [name.replace("_", "-") for name in flags]))
 
 
-def _sentence(message: str) -> str:
+def _sentence(message: str, flags: Sequence[str]) -> str:
     """Turn a message of the parser into one sentence that names the flag."""
     text = " ".join(message.split())
     if match := re.match(r"unrecognized arguments: (\S+)", text):
-        given = match[1].split("=")[0]
+        given = match[1].split("=")[0].replace("_", "-")
         if not given.startswith("--"):
             return f"{given!r} is not the value of any flag; see --help."
-        near = difflib.get_close_matches(given, [flag(name) for name in _NAMES], n=1)
-        return f"There is no flag {given.replace('_', '-')}; " + (
+        near = difflib.get_close_matches(given, flags, n=1)
+        return f"There is no flag {given}; " + (
             f"did you mean {near[0]}?" if near else "see --help."
         )
     if match := re.search(r'Parser key "(\w+)[^"]*".*?Expected an? (.*)\. Got value: (.*)', text):
@@ -60,9 +65,10 @@ def _parser(defaults: Path | None) -> _Parser:
     parser = _Parser(
         prog="srnn-train",
         usage="srnn-train [--dataset NAME] [--config FILE] [flags]",
-        description="Train a spiking recurrent network. Everything has a default: `srnn-train` alone "
-        "trains on the recall task, which needs no download.",
-        epilog="Flags work with dashes and with underscores.",
+        description="Train a spiking recurrent network. Everything has a default: `srnn-train` "
+        "alone trains on the recall task, which needs no download.",
+        epilog="The defaults are those of the data set's recipe. Flags work with dashes and with "
+        "underscores.",
         default_config_files=[] if defaults is None else [str(defaults)],
         print_config="--print_config",
         allow_abbrev=False,
@@ -112,7 +118,7 @@ def _recipe_file(name: str) -> Path:
 
 
 def _value_of(name: str, arguments: Sequence[str]) -> str | None:
-    """Look a setting up before the flags are parsed: the last flag of that name, else a file's value."""
+    """Look a setting up before flags are parsed: in files and flags, of which the last one wins."""
     found = None
     for argument in arguments:
         key, _, value = argument[2:].partition("=")
@@ -145,7 +151,7 @@ def parse(arguments: Sequence[str]) -> tuple[Experiment, RunFolder | None]:
         return experiment, None
     saved = folder.path / CONFIG
     resumed = _parse_with(saved, [a for a in normal if not a.startswith("--config=")])
-    _refuse_changes(folder.read_config(), resumed)
+    refuse_changes(folder.read_config(), resumed)
     return resumed, folder
 
 
@@ -174,10 +180,13 @@ def parse_eval(arguments: Sequence[str]) -> tuple[RunFolder, str | None]:
 
 
 def _parse_with(defaults: Path | None, arguments: list[str]) -> Experiment:
-    if defaults is not None:
-        unknown = set(read_yaml(defaults)) - set(_NAMES)
-        if unknown:
-            raise ConfigError(f"{defaults} has settings that do not exist: {', '.join(sorted(unknown))}.")
+    files = [Path(a.removeprefix("--config=")) for a in arguments if a.startswith("--config=")]
+    for file in [*([] if defaults is None else [defaults]), *files]:
+        for name in read_yaml(file):
+            if name not in _NAMES:
+                near = difflib.get_close_matches(str(name), _NAMES, n=1)
+                hint = f"did you mean {near[0]}?" if near else "see --help for those there are."
+                raise ConfigError(f"{file} has a setting {name!r}, which does not exist; {hint}")
     settings = _parser(defaults).parse_args(arguments).as_dict()
     return Experiment(**{name: settings[name] for name in _NAMES})
 
@@ -195,13 +204,18 @@ def _to_resume(experiment: Experiment) -> RunFolder | None:
     folder = RunFolder(Path(experiment.resume))
     if not folder.resumable():
         raise ConfigError(
-            f"--resume {experiment.resume}: there is no run with a checkpoint in this folder; give the "
-            "folder that srnn-train printed, or start anew without --resume."
+            f"--resume {experiment.resume}: there is no run with a checkpoint in this folder; give "
+            "the folder that srnn-train printed, or start anew without --resume."
         )
     return folder
 
 
-def _refuse_changes(saved: Experiment, given: Experiment) -> None:
+def refuse_changes(saved: Experiment, given: Experiment) -> None:
+    """Check that a run that goes on is still the same experiment.
+
+    Raises:
+        ConfigError: if a setting differs that decides its result.
+    """
     for name, value in asdict(saved).items():
         if name not in MAY_CHANGE and getattr(given, name) != value:
             raise ConfigError(

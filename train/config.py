@@ -1,4 +1,4 @@
-"""The experiment: one typed dataclass whose fields are the flags, the recipe's keys and the documentation."""
+"""The experiment: one dataclass whose fields are flags, keys of recipes and documentation."""
 
 import math
 from dataclasses import dataclass, field, fields
@@ -14,7 +14,8 @@ class DataOptions:
     dataset: str = "recall"
     """What to train on: recall, smnist, psmnist, ecg."""
     data_dir: str | None = None
-    """Folder of the data sets; otherwise the environment's SRNN_DATA, otherwise the user's cache folder."""
+    """Folder of the data sets; otherwise the environment's SRNN_DATA, otherwise the user's cache
+    folder."""
     data: dict[str, Any] = field(default_factory=dict)
     """Options of the data set, for example --data.encoding window (see docs/datasets.md)."""
     num_workers: int = 0
@@ -47,12 +48,13 @@ class NetworkOptions:
     adaptation_strength: float = 1.8
     """How far a full trace of past spikes raises the threshold (the papers' beta)."""
     surrogate: str = "multi_gaussian"
-    """Surrogate gradient: multi_gaussian, gaussian, slayer, triangle, fast_sigmoid, boxcar or atan, with
-    constants if wanted: multi_gaussian(gamma=0.3)."""
+    """Surrogate gradient: multi_gaussian, gaussian, slayer, triangle, fast_sigmoid, boxcar or atan,
+    with constants if wanted: multi_gaussian(gamma=0.3)."""
     detach_reset: bool = False
     """Keep the reset out of the gradient."""
     input_gain: float = 1.0
-    """Multiplies the initial weights of the projections: raise it where the first layer stays silent."""
+    """Multiplies the initial weights of the projections: raise it where the first layer stays
+    silent."""
     recurrent_gain: float = 1.0
     """Recurrent weights start as this multiple of an orthogonal matrix."""
     readout: Literal["softmax-sum", "mean", "last", "count", "stream"] = "softmax-sum"
@@ -72,7 +74,8 @@ class TrainingOptions:
     lr: float = 1e-3
     """Learning rate."""
     schedule: Literal["constant", "linear", "cosine", "step"] = "constant"
-    """How the learning rate goes on: constant, falling to zero along a line or a cosine, or in steps."""
+    """How the learning rate goes on: constant, falling to zero along a line or a cosine, or in
+    steps."""
     lr_step: int = 10
     """With --schedule step: epochs between steps."""
     lr_factor: float = 0.5
@@ -105,8 +108,8 @@ class RunOptions:
     name: str | None = None
     """Name of the run's folder; by default from the network, the seed and the time."""
     resume: str | None = None
-    """auto goes on with the run of this name, or the newest unfinished one, if there is one; a run's
-    folder goes on with that run."""
+    """auto goes on with the run of this name, or the newest unfinished one, if there is one; a
+    run's folder goes on with that run."""
     accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Device to train on."""
     devices: int = 1
@@ -116,7 +119,8 @@ class RunOptions:
     precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
     """Floating-point numbers of the training."""
     threads: int = 0
-    """CPU threads; 0 takes the cores that this process may use, shared among its devices and workers."""
+    """CPU threads; 0 takes the cores that this process may use, shared among its devices and
+    workers."""
     log_every: int = 20
     """Batches between two rows of metrics.csv."""
     checkpoint_every: int = 100
@@ -138,7 +142,7 @@ MAY_CHANGE = {
 
 
 @dataclass
-class Experiment(DataOptions, NetworkOptions, TrainingOptions, RunOptions):
+class Experiment(RunOptions, TrainingOptions, NetworkOptions, DataOptions):  # fields: data first
     """Everything that decides a run."""
 
     def __post_init__(self) -> None:
@@ -159,6 +163,12 @@ class Experiment(DataOptions, NetworkOptions, TrainingOptions, RunOptions):
         if self.name is not None:
             plain = self.name not in ("", ".", "..") and "/" not in self.name
             self._require("name", plain, "must be the name of a folder, without slashes")
+
+        if self.seeds > 1:
+            named = self.resume is None or (self.resume == "auto" and self.name is not None)
+            self._require("resume", named, "with --seeds goes with auto and a --name")
+            alone = self.devices * self.num_nodes == 1
+            self._require("seeds", alone, "makes one run after another, on one device and node")
 
     def _require(self, name: str, satisfied: bool, what: str) -> None:
         if not satisfied:

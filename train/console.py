@@ -3,6 +3,7 @@
 from typing import Any
 
 import rich.console
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from rich.table import Table
 
 
@@ -37,6 +38,11 @@ class Console:
         for row in rows:
             table.add_row(*map(str, row))
         self.rich.print(table, soft_wrap=False, crop=False, overflow="ignore")
+
+
+def first_process() -> bool:
+    """Whether this process speaks and writes; the others of a distributed run only compute."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def percent(share: float) -> str:

@@ -5,9 +5,9 @@ class ConfigError(Exception):
     """A wrong setting: which flag, what is wrong with it, and what to do."""
 
 
-class NotFinite(Exception):
+class NotFiniteError(Exception):
     """A loss or gradient became NaN or infinite: at which step, in which layer."""
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 - the user's wish, not an error
     """The user stopped the run, which has saved where it was: how to go on."""

@@ -1,6 +1,7 @@
 """Scoring a trained network on a set of sequences, and looking at one of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -8,10 +9,14 @@ from torch import Tensor
 from srnn import SRNN, Layer, Record
 from srnn.datasets import SequenceDataset, SequenceLoader
 
+from .build import build_data, build_network
 from .checkpoints import read_checkpoint
+from .console import Console
 from .errors import ConfigError
-from .run_folder import RunFolder
+from .report import score_rows
+from .run_folder import CONFIG, RunFolder
 from .scores import Scores
+from .threads import choose_threads
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ def evaluate(network: SRNN, dataset: SequenceDataset, batch_size: int) -> Evalua
         batch_size: sequences at a time.
     """
     device = next(network.parameters()).device
-    scores = Scores(dataset.info).to(device)
+    # The other processes of a distributed run have gone when the first one scores its result.
+    scores = Scores(dataset.info, sync_on_compute=False).to(device)
     names = network.layer_names()
     totals = {name: 0.0 for name in names}
     sizes = {}
@@ -65,12 +71,14 @@ def evaluate(network: SRNN, dataset: SequenceDataset, batch_size: int) -> Evalua
 
 
 @torch.no_grad()
-def look_at(network: SRNN, dataset: SequenceDataset, index: int) -> tuple[Tensor, Record, Tensor, str]:
+def look_at(
+    network: SRNN, dataset: SequenceDataset, index: int
+) -> tuple[Tensor, Record, Tensor, str]:
     """Run one sequence and keep everything.
 
     Returns:
-        The input [time, 1, channels], the record with spikes and membranes, the thresholds of the first
-        layer [time, neurons], and a line on what was asked and answered.
+        The input [time, 1, channels], the record with spikes and membranes, the thresholds of the
+        first layer [time, neurons], and a line on what was asked and answered.
     """
     network = network.cpu()
     inputs, targets = dataset.__getitems__([index])
@@ -90,12 +98,37 @@ def look_at(network: SRNN, dataset: SequenceDataset, index: int) -> tuple[Tensor
 def _thresholds(layer: Layer, inputs: Tensor) -> Tensor:
     """Thresholds of a layer's neurons over time, [time, neurons], for one sequence."""
     params = layer.neuron.params()
-    current = layer.between(layer.projection(inputs))
+    current = layer.between(layer.projection(inputs.to(layer.projection.weight.dtype)))
     state, thresholds = None, []
     for now in current:
         _, state = layer.neuron.forward_sequence(now[None], state)
         thresholds.append(layer.neuron.threshold_of(state, params).expand_as(now)[0])
     return torch.stack(thresholds)
+
+
+def check_fits(network: SRNN, checkpoint: Path) -> dict[str, Tensor]:
+    """Read the weights of a checkpoint and compare their shapes with a network's.
+
+    Returns:
+        The weights, as the network's ``state_dict``.
+
+    Raises:
+        ConfigError: if there is no checkpoint, or it is one of another network.
+    """
+    weights = {
+        name.removeprefix("network."): value
+        for name, value in read_checkpoint(checkpoint)["state_dict"].items()
+        if name.startswith("network.")
+    }
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise ConfigError(
+                f"The checkpoint {checkpoint} does not fit the network of its {CONFIG}: {name} has "
+                f"the shape {found.get(name)} there and {expected.get(name)} here."
+            )
+    return weights
 
 
 def load_weights(network: SRNN, folder: RunFolder) -> None:
@@ -104,18 +137,38 @@ def load_weights(network: SRNN, folder: RunFolder) -> None:
     Raises:
         ConfigError: if there is no checkpoint, or it is one of another network.
     """
-    state = read_checkpoint(folder.best).get("state_dict", {})
-    weights = {
-        name.removeprefix("network."): value
-        for name, value in state.items()
-        if name.startswith("network.")
-    }
-    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    for name in sorted(expected.keys() | found.keys()):
-        if expected.get(name) != found.get(name):
-            raise ConfigError(
-                f"The checkpoint {folder.best} does not fit the network of {folder.path}: {name} has the "
-                f"shape {found.get(name)} there and {expected.get(name)} here."
-            )
-    network.load_state_dict(weights)
+    network.load_state_dict(check_fits(network, folder.best))
+
+
+def evaluate_run(folder: RunFolder, data_dir: str | None, console: Console) -> dict[str, float]:
+    """Score a finished or interrupted run again, from its folder.
+
+    Args:
+        folder: its folder.
+        data_dir: folder of the data sets, if it is another one now.
+        console: where to speak.
+
+    Returns:
+        The scores on the test set.
+
+    Raises:
+        ConfigError: if the folder holds no run, or one that does not fit its data.
+        DataError: for data that are missing or damaged.
+    """
+    experiment = folder.read_config()
+    if data_dir is not None:
+        experiment = replace(experiment, data_dir=data_dir)
+    splits = build_data(experiment)
+    choose_threads(experiment, splits.info.channels)
+    folder.check_drawn(splits.train.drawn)
+    network = build_network(experiment, splits.info)
+    load_weights(network, folder)
+    epoch = read_checkpoint(folder.best)["epoch"] + 1
+    tested = evaluate(network, splits.test, experiment.batch_size)
+    console.line(
+        f"{splits.info.title}: {tested.sequences} test sequences, weights of epoch {epoch}"
+    )
+    for title, value in score_rows(tested.scores):
+        console.line(f"test {title:18} {value}")
+    console.line(f"spikes a sequence       {tested.spikes:.0f}")
+    return tested.scores

@@ -5,34 +5,34 @@ import math
 import os
 import time
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch import LightningDataModule, Trainer
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loggers import WandbLogger
 
 from srnn import SRNN
 from srnn.datasets import SequenceLoader, Splits
 
-from . import plots
-from .build import build_data, build_network, choose_threads, training_loader
-from .checkpoints import AtomicCheckpoints, Checkpoints, read_checkpoint
+from . import plots, wandb_log
+from .build import build_data, build_network, training_loader
+from .checkpoints import AtomicCheckpoints, Checkpoints
 from .config import Experiment
-from .console import Console, duration, percent
-from .errors import ConfigError, NotFinite
-from .evaluate import Evaluation, evaluate, load_weights, look_at
+from .console import Console, duration, first_process, percent
+from .errors import ConfigError, NotFiniteError
+from .evaluate import Evaluation, check_fits, evaluate, load_weights, look_at
 from .header import device_and_reason, print_header
 from .metrics_csv import MetricsCSV
 from .module import SequenceClassifier
 from .report import score_rows, write_report
 from .run_folder import RunFolder, commit
+from .threads import choose_threads
 from .watch import Metrics, Progress
 
 _RUN_NAME = "SRNN_RUN_NAME"
-"""Environment variable by which the first process of a distributed run tells the others its name."""
+"""Environment variable by which the first process of a distributed run tells the others its
+name."""
 
 
 class _Data(LightningDataModule):
@@ -45,19 +45,18 @@ class _Data(LightningDataModule):
 
     def train_dataloader(self) -> SequenceLoader:
         """Training batches."""
-        trainer = self.trainer
-        return training_loader(
-            self.experiment, self.splits, trainer.global_rank, trainer.world_size
-        )
+        return training_loader(self.experiment, self.splits, *self._place())
 
     def val_dataloader(self) -> SequenceLoader:
         """Validation batches."""
+        rank, world_size = self._place()
         return SequenceLoader(
-            self.splits.valid,
-            self.experiment.batch_size,
-            rank=self.trainer.global_rank,
-            world_size=self.trainer.world_size,
+            self.splits.valid, self.experiment.batch_size, rank=rank, world_size=world_size
         )
+
+    def _place(self) -> tuple[int, int]:
+        assert self.trainer is not None
+        return self.trainer.global_rank, self.trainer.world_size
 
 
 def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> dict[str, Any]:
@@ -75,19 +74,22 @@ def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> 
         ConfigError: for settings that do not fit.
         DataError: for data that are missing or damaged.
         Stopped: when the user stopped the run; it can be resumed.
-        NotFinite: when a loss or gradient became NaN.
+        NotFiniteError: when a loss, gradient or weight became NaN.
         OSError: when the disk is full or the folder cannot be written.
     """
     _quieten_lightning()
-    threads = choose_threads(experiment)
     splits = build_data(experiment)
+    threads = choose_threads(experiment, splits.info.channels)
     network = build_network(experiment, splits.info)
     processes = experiment.devices * experiment.num_nodes
     if processes > 1 and experiment.tbptt:
         raise ConfigError(
-            "--tbptt updates several times a batch, which processes in parallel cannot: leave it out, or "
-            "use --devices 1."
+            "--tbptt updates several times a batch, which processes in parallel cannot: leave it "
+            "out, or use --devices 1."
         )
+    if resumed is not None:
+        check_fits(network, resumed.last)
+        resumed.check_drawn(splits.train.drawn)
     folder = resumed or _new_folder(experiment)
     per_process = math.ceil(len(splits.train) / processes)
     batches = math.ceil(per_process / experiment.batch_size)
@@ -103,18 +105,22 @@ def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> 
     )
 
     module = SequenceClassifier(network, splits.info, experiment, batches * experiment.epochs)
-    table = MetricsCSV(folder.metrics, Metrics.columns(module))
-    metrics = Metrics(experiment.log_every, console)
+    metrics = Metrics(module, experiment.log_every, console)
+    table = MetricsCSV(folder.metrics, metrics.columns())
     checkpoints = Checkpoints(
         folder,
         table,
+        network.time_constants(),
         experiment.checkpoint_every,
         lambda: metrics.validation["accuracy"],
         console.warn,
     )
-    if rank_zero_only.rank == 0:
+    wandb = wandb_log.start(experiment, folder)
+    if first_process():
         folder.write_config(experiment)
+        folder.summary.unlink(missing_ok=True)  # of a finished run that goes on
         if resumed is None:
+            folder.write_drawn(splits.train.drawn)
             table.begin()
     trainer = Trainer(
         max_epochs=experiment.epochs,
@@ -123,7 +129,7 @@ def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> 
         num_nodes=experiment.num_nodes,
         precision=experiment.precision,
         default_root_dir=folder.path,
-        logger=[table, *_wandb(experiment, folder)],
+        logger=[table, *wandb],
         callbacks=[metrics, Progress(metrics, console, lambda: checkpoints.seconds), checkpoints],
         plugins=[AtomicCheckpoints()],
         enable_checkpointing=False,
@@ -136,10 +142,11 @@ def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> 
         console.line(f"going on from {folder.last}")
     try:
         trainer.fit(module, _Data(experiment, splits), ckpt_path=folder.last if resumed else None)
-    except NotFinite as error:
-        if folder.last.exists():
-            raise NotFinite(f"{error} The last good checkpoint is {folder.last}.") from None
-        raise NotFinite(f"{error} There is no earlier checkpoint.") from None
+    except NotFiniteError as error:
+        last = f"The last good checkpoint is {folder.last}." if folder.last.exists() else None
+        raise NotFiniteError(f"{error} {last or 'There is no earlier checkpoint.'}") from None
+    except SystemExit:  # what Lightning makes of a signal before the first batch, or a second one
+        raise KeyboardInterrupt from None
     return _finish(experiment, folder, splits, network, checkpoints, trainer, console)
 
 
@@ -155,7 +162,9 @@ def _finish(
     """Score the best weights on the test set, once, and write everything down."""
     if not trainer.is_global_zero:
         return {}
-    console.line(f"testing the weights of epoch {checkpoints.best_epoch}, the best on validation ...")
+    console.line(
+        f"testing the weights of epoch {checkpoints.best_epoch}, the best on validation ..."
+    )
     load_weights(network, folder)
     tested = evaluate(network, splits.test, experiment.batch_size)
     summary = {
@@ -173,8 +182,9 @@ def _finish(
         "commit": commit(),
     }
     _draw(folder, splits, network, checkpoints.initial_taus, tested)
-    for logger in trainer.loggers[1:]:
-        _log_result(logger, folder, tested)
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            wandb_log.finish(logger, folder, tested)
     write_report(folder, experiment, splits.info, summary)
     folder.write_summary(summary)  # last: it marks the run as finished
     _print_summary(console, folder, summary)
@@ -214,11 +224,12 @@ def _new_folder(experiment: Experiment) -> RunFolder:
     if experiment.name is None and experiment.num_nodes > 1:
         raise ConfigError("A run on several nodes needs a --name that all of them know.")
     folders = Path(experiment.run_dir) / experiment.dataset
-    if rank_zero_only.rank != 0:
+    if not first_process():
         return RunFolder(folders / os.environ[_RUN_NAME])
     folder = RunFolder(folders / (experiment.name or default_name(experiment)))
     os.environ[_RUN_NAME] = folder.path.name
-    if folder.path.exists():
+    killed_early = experiment.resume == "auto" and not (folder.resumable() or folder.finished())
+    if folder.path.exists() and not killed_early:
         advice = "it has finished" if folder.finished() else "go on with it by --resume auto"
         raise ConfigError(
             f"The run {folder.path} exists already ({advice}): choose another --name for a new one."
@@ -233,69 +244,8 @@ def default_name(experiment: Experiment) -> str:
     return f"{kind}-{sizes}-seed{experiment.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
-def _wandb(experiment: Experiment, folder: RunFolder) -> list[Logger]:
-    """Make the Weights & Biases logger, if it is wanted."""
-    if experiment.wandb == "off":
-        return []
-    try:
-        from lightning.pytorch.loggers import WandbLogger
-
-        logger = WandbLogger(
-            project=experiment.wandb_project,
-            name=f"{experiment.dataset}/{folder.path.name}",
-            # The same id when a run is resumed, so that its curves go on.
-            id=f"{experiment.dataset}-{folder.path.name}",
-            save_dir=folder.path,
-            offline=experiment.wandb == "offline",
-            resume="allow",
-        )
-    except ModuleNotFoundError:
-        raise ConfigError('--wandb needs the wandb extra: pip install "srnn[wandb]".') from None
-    settings = replace(experiment, resume=None, name=folder.path.name)
-    logger.experiment.config.update(vars(settings) | {"commit": commit()}, allow_val_change=True)
-    return [logger]
-
-
-def _log_result(logger: Logger, folder: RunFolder, tested: Evaluation) -> None:
-    """Add the result and its plots to Weights & Biases."""
-    import wandb
-
-    for name, value in tested.scores.items():
-        logger.experiment.summary[f"test/{name}"] = value
-    images = {f"plots/{p.stem}": wandb.Image(str(p)) for p in sorted(folder.plots.glob("*.png"))}
-    logger.experiment.log(images)
-    wandb.finish(quiet=True)
-
-
 def _quieten_lightning() -> None:
-    """Leave to our own header and progress what Lightning says, and its advice that does not apply."""
+    """Leave what Lightning says to our own header, and out its advice that does not apply."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning\..*")
-
-
-def evaluate_run(folder: RunFolder, data_dir: str | None, console: Console) -> dict[str, float]:
-    """Score a finished or interrupted run again, from its folder.
-
-    Args:
-        folder: its folder.
-        data_dir: folder of the data sets, if it is another one now.
-        console: where to speak.
-
-    Returns:
-        The scores on the test set.
-    """
-    experiment = folder.read_config()
-    if data_dir is not None:
-        experiment = replace(experiment, data_dir=data_dir)
-    choose_threads(experiment)
-    splits = build_data(experiment)
-    network = build_network(experiment, splits.info)
-    load_weights(network, folder)
-    epoch = read_checkpoint(folder.best)["epoch"] + 1
-    tested = evaluate(network, splits.test, experiment.batch_size)
-    console.line(f"{splits.info.title}: {tested.sequences} test sequences, weights of epoch {epoch}")
-    for title, value in score_rows(tested.scores):
-        console.line(f"test {title:18} {value}")
-    console.line(f"spikes a sequence       {tested.spikes:.0f}")
-    return tested.scores

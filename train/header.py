@@ -75,7 +75,9 @@ def layer_rows(network: SRNN) -> list[list[str]]:
         ranges = []
         for key in ("tau_mem", "tau_adapt"):
             tau = taus.get(f"{name}.{key}")
-            ranges.append("-" if tau is None else f"{float(tau.min()):.3g} .. {float(tau.max()):.3g}")
+            ranges.append(
+                "-" if tau is None else f"{float(tau.min()):.3g} .. {float(tau.max()):.3g}"
+            )
         rows.append([name, str(layer.projection.out_features), str(parameters), *ranges])
     return rows
 

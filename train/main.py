@@ -7,8 +7,8 @@
 | 2         | wrong flags, settings or data                                  |
 | 130       | stopped by the user; the run can be resumed                    |
 
-What takes seconds to import is imported only after the flags have been read, so that ``--help`` and a
-mistyped flag are answered at once.
+What takes seconds to import is imported only after the flags have been read, so that ``--help`` and
+a mistyped flag are answered at once.
 """
 
 import errno
@@ -16,9 +16,12 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
-from .errors import ConfigError, NotFinite, Stopped
+from .errors import ConfigError, NotFiniteError, Stopped
 
-_FILE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS)
+_FILE_ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
+)
 
 
 def train(arguments: Sequence[str] | None = None) -> int:
@@ -29,13 +32,11 @@ def train(arguments: Sequence[str] | None = None) -> int:
 
         experiment, folder = parse(given)
 
-        from lightning.fabric.utilities.rank_zero import rank_zero_only
-
-        from .console import Console
+        from .console import Console, first_process
         from .experiment import run
         from .seeds import run_seeds
 
-        console = Console(quiet=rank_zero_only.rank != 0)
+        console = Console(quiet=not first_process())
         if experiment.seeds > 1:
             run_seeds(experiment, console)
         else:
@@ -53,7 +54,7 @@ def evaluate(arguments: Sequence[str] | None = None) -> int:
         folder, data_dir = parse_eval(given)
 
         from .console import Console
-        from .experiment import evaluate_run
+        from .evaluate import evaluate_run
 
         evaluate_run(folder, data_dir, Console())
 
@@ -71,18 +72,20 @@ def _answer(
         command(sys.argv[1:] if arguments is None else arguments)
     except ConfigError as error:
         return _fail(name, error, 2)
-    except NotFinite as error:
+    except NotFiniteError as error:
         return _fail(name, error, 1)
     except Stopped as stopped:
-        return _fail(name, stopped, 130)
+        from .console import first_process
+
+        return _fail(name, stopped, 130) if first_process() else 130
     except KeyboardInterrupt:
         return _fail(name, "stopped at once; --resume auto goes on from the last checkpoint.", 130)
     except OSError as error:
         if error.errno not in _FILE_ERRORS:
             raise
         sentence = (
-            f"{error.filename or 'A file'} could not be written ({error.strerror}): make room or choose "
-            "another --run-dir, then go on with --resume auto."
+            f"{error.filename or 'A file'} could not be written ({error.strerror}): make room or "
+            "choose another --run-dir, then go on with --resume auto."
         )
         return _fail(name, sentence, 1)
     except Exception as error:

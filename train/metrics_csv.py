@@ -1,8 +1,8 @@
 """metrics.csv: one row whenever something was measured, in columns that are fixed from the start.
 
-Unlike Lightning's own CSV logger, which deletes an earlier file and keeps rows in memory, this one appends
-every row at once and can be cut back to a checkpoint. It holds no wall-clock times, so that a resumed run
-writes the same bytes as an uninterrupted one.
+Unlike Lightning's own CSV logger, which deletes an earlier file and keeps rows in memory, this one
+appends every row at once and can be cut back to a checkpoint. It holds no wall-clock times, so that
+a resumed run writes the same bytes as an uninterrupted one.
 """
 
 import csv
@@ -14,6 +14,9 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from .errors import ConfigError
+from .run_folder import naming
 
 
 class MetricsCSV(Logger):
@@ -43,6 +46,7 @@ class MetricsCSV(Logger):
     def begin(self) -> None:
         """Write the header line of a new run."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.unlink(missing_ok=True)  # of a run that was killed before its first checkpoint
         self._append(self.columns)
 
     @rank_zero_only
@@ -66,16 +70,26 @@ class MetricsCSV(Logger):
 
     @rank_zero_only
     def cut(self, size: int) -> None:
-        """Cut the table back to a length in bytes that :meth:`size` returned."""
+        """Cut the table back to a length in bytes that :meth:`size` returned.
+
+        Raises:
+            ConfigError: if rows are missing.
+        """
         if self.size() < size:
-            raise OSError(f"{self.path} is shorter than when the checkpoint was written.")
+            raise ConfigError(
+                f"{self.path} is missing or shorter than when the checkpoint was written: put the "
+                "whole file back, or start a new run."
+            )
         os.truncate(self.path, size)
 
     def _append(self, row: Sequence[str]) -> None:
         line = io.StringIO()
         csv.writer(line, lineterminator="\n").writerow(row)
-        with open(self.path, "a") as file:
+        with naming(self.path), open(self.path, "a") as file:
             file.write(line.getvalue())
+            # A checkpoint must never outlive, in a power cut, the rows that it counts on.
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def read_metrics(path: Path) -> dict[str, list[tuple[int, float]]]:

@@ -1,8 +1,8 @@
 """The training step, on Lightning: backpropagation through time, whole or truncated.
 
-A batch is one piece, or, with ``--tbptt K``, pieces of K steps. After each piece the weights are updated
-and the state is cut from its graph and carried on. The published PS-MNIST code trains so, with K = 100: a
-gradient through all of its 784 steps explodes.
+A batch is one piece, or, with ``--tbptt K``, pieces of K steps. After each piece the weights are
+updated and the state is cut from its graph and carried on. The published PS-MNIST code trains so,
+with K = 100: a gradient through all of its 784 steps explodes.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MaxMetric, MeanMetric
 
-from srnn import SRNN, detach
-from srnn.datasets import Info
+from srnn import SRNN, Record, detach
+from srnn.datasets import IGNORE, Info
 
 from .config import TrainingOptions
-from .errors import NotFinite
+from .errors import NotFiniteError
 from .schedule import learning_rate_factor
 from .scores import Scores, criterion
 
@@ -30,7 +30,7 @@ _OPTIMIZERS = {
 
 
 class Averages(nn.Module):
-    """Running means over training steps that a checkpoint holds, so that a resumed run logs the same.
+    """Running means over training steps; a checkpoint holds them, so a resumed run logs the same.
 
     Args:
         layers: names of the spiking layers.
@@ -39,16 +39,16 @@ class Averages(nn.Module):
     def __init__(self, layers: list[str]) -> None:
         super().__init__()
         names = ["loss", "accuracy", "grad_norm", *(f"rate_{layer}" for layer in layers)]
-        self.means = nn.ModuleDict({name: MeanMetric() for name in names})
+        self.means: Any = nn.ModuleDict({name: MeanMetric() for name in names})
         self.largest = MaxMetric()
         for metric in self.modules():
             if isinstance(metric, MeanMetric | MaxMetric):
                 metric.persistent(True)
 
-    def update(self, grad_norm: Tensor, **values: float | Tensor) -> None:
-        """Add the values of one step."""
-        for name, value in values.items():
-            self.means[name].update(value)
+    def update(self, grad_norm: Tensor, **values: tuple[float | Tensor, int]) -> None:
+        """Add what one step measured: the gradient's norm, and pairs of a mean and its weight."""
+        for name, (value, weight) in values.items():
+            self.means[name].update(value, weight)
         self.means["grad_norm"].update(grad_norm)
         self.largest.update(grad_norm)
 
@@ -84,6 +84,7 @@ class SequenceClassifier(LightningModule):
         self.options = options
         self.info = info
         self.total_steps = total_steps
+        self.batches: Tensor
         self.register_buffer("batches", torch.zeros((), dtype=torch.long))
         layers = network.layer_names()
         self.recent = Averages(layers)
@@ -105,32 +106,39 @@ class SequenceClassifier(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """Update the weights on one batch."""
         inputs, targets = batch
-        optimizer = self.optimizers()
+        optimizer: Any = self.optimizers()
+        scheduler: Any = self.lr_schedulers()
+        parameters = list(self.network.parameters())
         state = None
         for piece, labels in self._pieces(inputs, targets):
             logits, record = self.network(piece, state)
             loss = criterion(logits, labels)
             optimizer.zero_grad()
             self.manual_backward(loss)
-            grad_norm = nn.utils.clip_grad_norm_(
-                self.network.parameters(), self.options.clip_norm or float("inf")
-            )
+            grad_norm = nn.utils.get_total_norm(p.grad for p in parameters if p.grad is not None)
             if not bool(torch.isfinite(loss) & torch.isfinite(grad_norm)):
-                raise NotFinite(self._blame(piece, loss))
+                raise NotFiniteError(self._blame(piece, loss))
+            nn.utils.clip_grads_with_norm_(
+                parameters, self.options.clip_norm or float("inf"), grad_norm
+            )
             optimizer.step()
             state = detach(record.state)
-            self._account(loss, logits, labels, grad_norm, record.rates())
+            self._account(loss, logits, labels, grad_norm, record)
+        # Before the weights get into a checkpoint.
+        if not bool(torch.stack([p.detach().isfinite().all() for p in parameters]).all()):
+            raise NotFiniteError(self._blame(inputs, loss))
         self.batches += 1
-        self.lr_schedulers().step()
+        scheduler.step()
 
     def _account(
-        self, loss: Tensor, logits: Tensor, labels: Tensor, grad_norm: Tensor, rates: list[float]
+        self, loss: Tensor, logits: Tensor, labels: Tensor, grad_norm: Tensor, record: Record
     ) -> None:
-        labelled = labels >= 0
-        right = (logits.argmax(-1) == labels)[labelled].float()
-        values = {"loss": loss.detach(), "accuracy": right.mean() if len(right) else 0.0}
-        layers = [f"rate_{layer}" for layer in self.network.layer_names()]
-        values |= dict(zip(layers, rates, strict=True))
+        right = (logits.argmax(-1) == labels)[labels != IGNORE].float()
+        accuracy = right.mean() if len(right) else 0.0
+        # Pieces and batches differ in size, and in how many of their steps have a label.
+        values = {"loss": (loss.detach(), len(right)), "accuracy": (accuracy, len(right))}
+        for layer, rate in zip(self.network.layer_names(), record.rates(), strict=True):
+            values[f"rate_{layer}"] = (rate, record.steps * logits.shape[-2])
         for averages in (self.recent, self.epoch_means):
             averages.update(grad_norm.detach(), **values)
 
@@ -142,11 +150,14 @@ class SequenceClassifier(LightningModule):
             where = "the input data"
         elif broken := [name for name, data, _ in suspects if not bool(data.isfinite().all())]:
             where = f"the weights of {broken[0]}"
-        elif broken := [n for n, _, g in suspects if g is not None and not bool(g.isfinite().all())]:
-            where = f"the gradient of {broken[0]}"
+        elif broken := [
+            n for n, _, g in suspects if g is not None and not bool(g.isfinite().all())
+        ]:
+            where = f"the gradient of {broken[-1]}"  # backpropagation starts at the last layer
         return (
             f"Numbers stopped being finite at batch {int(self.batches) + 1} "
-            f"(epoch {self.current_epoch + 1}): first seen in {where}; the loss is {float(loss):g}."
+            f"(epoch {self.current_epoch + 1}): first seen in {where}; "
+            f"the loss is {loss.item():g}."
         )
 
     def configure_optimizers(self) -> Any:

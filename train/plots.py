@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -10,13 +11,15 @@ matplotlib.use("Agg")  # no display is needed, or wanted, on a training machine
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from srnn import Record
 
 from .metrics_csv import read_metrics
+from .run_folder import naming
 
-_STYLE = {
+_STYLE: Any = {
     "figure.dpi": 120,
     "figure.constrained_layout.use": True,
     "axes.spines.top": False,
@@ -27,9 +30,18 @@ _MOST_NEURONS = 128
 """Neurons of a layer that a raster shows; more could not be told apart."""
 
 
+def _label(column: str) -> str:
+    """What a curve is called: train, val, mean, largest, or the name of a layer."""
+    kind, _, name = column.partition("/")
+    if name.startswith("grad_norm"):
+        return "largest" if name.endswith("max") else "mean"
+    return name.removeprefix("rate_") if kind == "spikes" else {"val": "validation"}.get(kind, kind)
+
+
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with naming(path):
+        figure.savefig(path)
     plt.close(figure)
 
 
@@ -53,13 +65,15 @@ def learning_curves(metrics: Path, path: Path) -> None:
             for name in names:
                 if name in series:
                     marker = "o" if name.startswith("val/") else None
-                    label = name.split("/")[1].removeprefix("rate_")
-                    label = name.replace("/", " ") if "spikes" not in name else label
-                    axis.plot(*zip(*series[name], strict=True), marker=marker, ms=3, label=label)
+                    axis.plot(
+                        *zip(*series[name], strict=True), marker=marker, ms=3, label=_label(name)
+                    )
             axis.set_title(title)
             axis.legend(frameon=False)
-        axes[0, 0].set_yscale("log")
-        axes[1, 1].set_yscale("log")
+        for axis in (axes[0, 0], axes[1, 1]):
+            low, high = axis.get_ylim()
+            if high > 10 * abs(low):
+                axis.set_yscale("log")
         axes[1, 0].set_ylim(bottom=0)
         for axis in axes[1]:
             axis.set_xlabel("batches")
@@ -88,15 +102,22 @@ def raster(
             len(panels) + 1, 1, figsize=(9, 1.9 * (len(panels) + 1)), sharex=True
         )
         for axis, (name, events) in zip(axes, panels.items(), strict=False):
-            step, neuron = np.nonzero(events[:, :_MOST_NEURONS].numpy())
             shown = min(events.shape[1], _MOST_NEURONS)
-            axis.scatter(step, neuron, s=3, marker="|", color="black", linewidths=0.7)
+            values = events[:, :shown].numpy()
+            if np.isin(values, (-1, 0, 1)).all():
+                step, neuron = np.nonzero(values)
+                height = 120 / shown  # of a tick, in points: rows just touch
+                axis.scatter(
+                    step, neuron, s=min(height, 8) ** 2, marker="|", color="black", linewidths=0.8
+                )
+            else:  # an analog input
+                axis.imshow(values.T, aspect="auto", cmap="Greys", interpolation="none")
             axis.set_ylim(-0.5, shown - 0.5)
             more = f" (first {shown} of {events.shape[1]})" if shown < events.shape[1] else ""
             rate = float((events != 0).float().mean())
             axis.set_title(f"{name}{more}: {100 * rate:.1f} % active a step", loc="left")
             axis.set_ylabel("channel" if name == "input" else "neuron")
-        # The neuron whose activity is typical of those that fire: neither the silent nor the loudest.
+        # The neuron whose activity is typical of those that fire: neither silent nor the loudest.
         counts = record.spikes[0][:, 0].sum(0)
         active = counts.argsort()[(counts == 0).sum() :]
         chosen = int(active[len(active) // 2]) if len(active) else 0
@@ -107,7 +128,7 @@ def raster(
         axes[-1].plot(fired, thresholds[fired, chosen], "k|", ms=8, label="spike")
         axes[-1].set_title(f"neuron {chosen} of {names[0]}", loc="left")
         axes[-1].set_xlabel("time step")
-        axes[-1].legend(frameon=False, loc="upper right", ncols=3)
+        axes[-1].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
         figure.suptitle(title)
         _save(figure, path)
 
@@ -134,12 +155,15 @@ def time_constants(before: Mapping[str, Tensor], after: Mapping[str, Tensor], pa
                     continue
                 values = [before[name].numpy(), after[name].numpy()]
                 low, high = np.concatenate(values).min() * 0.95, np.concatenate(values).max() * 1.05
-                bins = np.geomspace(low, high, 21)
+                wide = high > 8 * low
+                bins = np.geomspace(low, high, 21) if wide else np.linspace(low, high, 21)
                 axis.hist(values[0], bins, color="0.75", label="before training")
                 axis.hist(values[1], bins, histtype="step", color="C0", lw=1.5, label="after")
-                axis.set_xscale("log")
-                axis.xaxis.set_major_formatter("{x:g}")
-                axis.xaxis.set_minor_formatter("")
+                if wide:
+                    axis.set_xscale("log")
+                    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                    axis.xaxis.set_major_formatter("{x:g}")
+                    axis.xaxis.set_minor_formatter("")
                 axis.set_title(f"{layer} {kind}")
                 axis.set_xlabel("steps")
         axes[0, 0].set_ylabel("neurons")

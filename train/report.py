@@ -9,7 +9,7 @@ from srnn.datasets import Info
 
 from .config import Experiment
 from .console import duration, percent
-from .run_folder import RunFolder, write_atomically
+from .run_folder import CONFIG, RunFolder, write_atomically
 
 SCORE_TITLES = {
     "accuracy": "accuracy",
@@ -50,7 +50,10 @@ def write_report(
         ["validation accuracy, by which the epoch was chosen", percent(summary["validation"])],
         ["epoch chosen", f"{summary['best_epoch']} of {experiment.epochs}"],
         ["spikes a sequence, test", f"{summary['spikes_per_sequence']:.0f}"],
-        *([f"firing rate of {layer}, test", percent(rate)] for layer, rate in summary["rates"].items()),
+        *(
+            [f"firing rate of {layer}, test", percent(rate)]
+            for layer, rate in summary["rates"].items()
+        ),
         ["learned parameters", summary["parameters"]],
         ["training time", f"{duration(summary['seconds'])} on {summary['device']}"],
         ["seed", experiment.seed],
@@ -71,7 +74,7 @@ def write_report(
             table(["", ""], rows),
             *figures,
             "## Settings",
-            f"`srnn-train --config {os.path.relpath(folder.path / 'config.yaml')}` repeats the run.",
+            f"`srnn-train --config {os.path.relpath(folder.path / CONFIG)}` repeats the run.",
             table(["setting", "value"], settings),
             f"Data source: {info.source}. Licence: {info.licence}. Please cite: {info.citation}.",
         ]

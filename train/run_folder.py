@@ -1,16 +1,19 @@
 """The folder of a run: what lies where, and writing that survives a crash.
 
-    <run-dir>/<dataset>/<name>/
-        config.yaml         every setting
-        metrics.csv         what was measured while training
-        checkpoints/        last.ckpt to go on from, best.ckpt by the validation score
-        summary.json        the result; its presence means that the run is finished
-        report.md, plots/   for reading
+<run-dir>/<dataset>/<name>/
+    config.yaml         every setting
+    drawn.json          what was drawn to make the task, such as the order of pixels
+    metrics.csv         what was measured while training
+    checkpoints/        last.ckpt to go on from, best.ckpt by the validation score
+    summary.json        the result; its presence means that the run is finished
+    report.md, plots/   for reading
 """
 
 import json
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from .config import Experiment
 from .errors import ConfigError
 
 CONFIG = "config.yaml"
+DRAWN = "drawn.json"
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -32,27 +36,38 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         settings = yaml.safe_load(path.read_text()) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from None
+        raise ConfigError(
+            f"{path} cannot be read as YAML: {' '.join(str(error).split())}."
+        ) from None
     if not isinstance(settings, dict):
         raise ConfigError(f"{path} must hold settings, one `key: value` a line.")
     return settings
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: to a temporary file beside it, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an OSError from within the name of the file, which a failed write() does not know."""
     try:
-        with open(temporary, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        yield
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        # A failed write() does not say which file it was for.
         error.filename = str(path)
         raise
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all: to a temporary file beside it, then renamed."""
+    temporary = path.with_name(path.name + ".part")
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 @dataclass(frozen=True)
@@ -101,7 +116,7 @@ class RunFolder:
 
     def write_config(self, experiment: Experiment) -> None:
         """Save the settings; without those that say only how this process was started."""
-        settings = asdict(experiment) | {"resume": None, "name": self.path.name}
+        settings = asdict(experiment) | {"resume": None, "name": None}
         write_atomically(self.path / CONFIG, yaml.safe_dump(settings, sort_keys=False))
 
     def read_config(self) -> Experiment:
@@ -118,6 +133,25 @@ class RunFolder:
                 f"{self.path / CONFIG} was written by another version of srnn, or changed."
             ) from None
 
+    def write_drawn(self, drawn: dict[str, list[int]]) -> None:
+        """Save what was drawn at random to make the task, if anything was."""
+        if drawn:
+            write_atomically(self.path / DRAWN, json.dumps(drawn) + "\n")
+
+    def check_drawn(self, drawn: dict[str, list[int]]) -> None:
+        """Check that the task is still the one that the run was started on.
+
+        Raises:
+            ConfigError: if it was drawn differently.
+        """
+        path = self.path / DRAWN
+        saved = json.loads(path.read_text()) if path.is_file() else {}
+        if saved != drawn:
+            raise ConfigError(
+                f"The run {self.path} was made on another draw of the task than this version of "
+                "srnn makes: its scores cannot be compared."
+            )
+
     def read_summary(self) -> dict[str, Any]:
         """Read the result back."""
         return json.loads(self.summary.read_text())
@@ -128,16 +162,25 @@ class RunFolder:
 
 
 def newest_unfinished(runs: Path) -> RunFolder | None:
-    """Return the run under a folder that was checkpointed last and has not finished, if there is one."""
+    """Return the run under a folder that was checkpointed last and has not finished, if any."""
     folders = [RunFolder(path.parent.parent) for path in runs.glob("*/checkpoints/last.ckpt")]
     unfinished = [folder for folder in folders if folder.resumable() and not folder.finished()]
     return max(unfinished, key=lambda folder: folder.last.stat().st_mtime, default=None)
 
 
 def commit() -> str:
-    """Return the commit of the code that runs, with a + where it was changed since; or "unknown"."""
+    """Return the commit of the code that runs, with a + if it was changed since; or "unknown"."""
     here = Path(__file__).resolve().parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=9", "--exclude=*"]
+    command = [
+        "git",
+        "-C",
+        str(here),
+        "describe",
+        "--always",
+        "--dirty=+",
+        "--abbrev=9",
+        "--exclude=*",
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -14,8 +14,9 @@ def learning_rate_factor(options: TrainingOptions, total_steps: int) -> Callable
         total_steps: batches of the whole training.
 
     Returns:
-        A function from 0 .. total_steps to the factor: 1 throughout (``constant``), from 1 to 0 along a
-        line or half a cosine, or multiplied by ``lr_factor`` every ``lr_step`` epochs (``step``).
+        A function from 0 .. total_steps to the factor: 1 throughout (``constant``), from 1 to 0
+        along a line or half a cosine, or multiplied by ``lr_factor`` every ``lr_step`` epochs
+        (``step``).
     """
     per_epoch = max(total_steps // options.epochs, 1)
 

@@ -1,13 +1,14 @@
 """How well a network does on a set of sequences: loss, accuracy and what else a data set reports.
 
-| score      | meaning                                                                              |
-|------------|--------------------------------------------------------------------------------------|
-| loss       | mean cross entropy of the labelled targets                                           |
-| accuracy   | share of right answers among the labelled targets                                    |
-| macro_f1   | F1 averaged over classes, where every step has a label: classes there are unequal     |
-| published  | the published metric of the data set, where it differs from ``accuracy`` (``ecg``)    |
+| score     | meaning                                                                            |
+|-----------|------------------------------------------------------------------------------------|
+| loss      | mean cross entropy of the labelled targets                                         |
+| accuracy  | share of right answers among the labelled targets                                  |
+| macro_f1  | F1 averaged over classes, where every step has a label: classes there are unequal  |
+| published | the published metric of the data set, where it differs from ``accuracy`` (``ecg``) |
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -44,20 +45,22 @@ class Scores(nn.Module):
 
     Args:
         info: the data set.
+        **options: what every one of the metrics from torchmetrics is given, such as
+            ``sync_on_compute``.
     """
 
-    def __init__(self, info: Info) -> None:
+    def __init__(self, info: Info, **options: Any) -> None:
         super().__init__()
-        labels: dict[str, Any] = {"num_classes": len(info.classes), "ignore_index": IGNORE}
+        labels = {"num_classes": len(info.classes), "ignore_index": IGNORE, **options}
         metrics: dict[str, Any] = {"accuracy": MulticlassAccuracy(average="micro", **labels)}
         if info.streaming:
             metrics["macro_f1"] = MulticlassF1Score(average="macro", **labels)
         self.labelled = MetricCollection(metrics, compute_groups=False)
-        self.loss = MeanMetric()
+        self.loss = MeanMetric(**options)
         self.confusion = MulticlassConfusionMatrix(**labels)
         self.published = _PUBLISHED.get(info.name)
         if self.published is not None:
-            self.right, self.scored = SumMetric(), SumMetric()
+            self.right, self.scored = SumMetric(**options), SumMetric(**options)
 
     @torch.no_grad()
     def update(self, logits: Tensor, targets: Tensor) -> None:
@@ -84,9 +87,10 @@ class Scores(nn.Module):
     def names(self) -> list[str]:
         """Names of the scores, in their order."""
         published = [] if self.published is None else ["published"]
-        return ["loss", *self.labelled.keys(), *published]
+        return ["loss", *map(str, self.labelled.keys()), *published]
 
     def reset(self) -> None:
         """Forget everything added."""
-        for metric in self.children():
+        metrics: Iterator[Any] = self.children()
+        for metric in metrics:
             metric.reset()

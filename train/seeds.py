@@ -5,8 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .cli import refuse_changes
 from .config import Experiment
 from .console import Console, percent
+from .errors import Stopped
 from .experiment import default_name, run
 from .report import SCORE_TITLES, score_rows, table
 from .run_folder import RunFolder, write_atomically
@@ -15,8 +17,8 @@ from .run_folder import RunFolder, write_atomically
 def run_seeds(experiment: Experiment, console: Console) -> dict[str, Any]:
     """Run an experiment once for every seed, and write a table of all.
 
-    The runs are called NAME-seed0, NAME-seed1, ...; with ``--resume auto`` those that have finished are
-    taken as they are, and one that was stopped goes on.
+    The runs are called NAME-seed0, NAME-seed1, ...; with ``--resume auto`` those that have finished
+    are taken as they are, and one that was stopped goes on.
 
     Args:
         experiment: the settings, with the first seed and the number of seeds.
@@ -29,14 +31,23 @@ def run_seeds(experiment: Experiment, console: Console) -> dict[str, Any]:
     folders = Path(experiment.run_dir) / experiment.dataset
     results = {}
     for seed in range(experiment.seed, experiment.seed + experiment.seeds):
-        single = replace(experiment, seed=seed, seeds=1, name=f"{name}-seed{seed}")
-        folder = RunFolder(folders / single.name)
+        single_name = f"{name}-seed{seed}"
+        single = replace(experiment, seed=seed, seeds=1, name=single_name)
+        folder = RunFolder(folders / single_name)
         again = experiment.resume == "auto"
+        if again and (folder.finished() or folder.resumable()):
+            refuse_changes(folder.read_config(), single)
         if again and folder.finished():
             results[seed] = folder.read_summary()
-        else:
+            continue
+        try:
             results[seed] = run(single, folder if again and folder.resumable() else None, console)
-            console.line()
+        except Stopped as stopped:
+            place = str(stopped).split(";")[0]
+            raise Stopped(
+                f"seed {seed} {place}; go on with the same flags and --name {name} --resume auto"
+            ) from None
+        console.line()
     return _summarise(results, folders / f"{name}.md", console)
 
 
@@ -47,12 +58,15 @@ def _summarise(results: dict[int, Any], path: Path, console: Console) -> dict[st
         values = [result["test"][name] for result in results.values()]
         spread[name] = {"mean": statistics.mean(values), "sd": statistics.stdev(values)}
     rows = [
-        [seed, *(value for _, value in score_rows(result["test"]))] for seed, result in results.items()
+        [seed, *(value for _, value in score_rows(result["test"]))]
+        for seed, result in results.items()
     ]
     last: list[Any] = ["mean ± sd"]
     for name, both in spread.items():
         mean, sd = both["mean"], both["sd"]
-        last.append(f"{mean:.4f} ± {sd:.4f}" if name == "loss" else f"{percent(mean)} ± {100 * sd:.1f}")
+        last.append(
+            f"{mean:.4f} ± {sd:.4f}" if name == "loss" else f"{percent(mean)} ± {100 * sd:.1f}"
+        )
     columns = ["seed", *(f"test {SCORE_TITLES[name]}" for name in scores)]
     write_atomically(path, f"# {len(results)} seeds\n\n{table(columns, [*rows, last])}\n")
     console.table(columns, [*rows, last])

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from .console import Console, duration, percent
+from .module import SequenceClassifier
 
 SILENT = 0.001
 """Spikes a neuron and step below which a layer is called silent."""
@@ -32,8 +33,8 @@ def health_warnings(rates: Mapping[str, float], largest_gradient: float) -> list
     for layer, rate in rates.items():
         if rate < SILENT:
             warnings.append(
-                f"{layer} is silent ({percent(rate)} of its neurons fire in a step) and learns little: "
-                "raise --input-gain or lower --threshold."
+                f"{layer} is silent ({percent(rate)} of its neurons fire in a step) and learns "
+                "little: raise --input-gain or lower --threshold."
             )
         elif rate > SATURATED:
             warnings.append(
@@ -42,8 +43,8 @@ def health_warnings(rates: Mapping[str, float], largest_gradient: float) -> list
             )
     if not largest_gradient < EXPLODING:
         warnings.append(
-            f"The gradient explodes (norm {largest_gradient:.1e} before clipping), so that its direction "
-            "is that of a few runaway paths: try --tbptt 100, --recurrent-gain 0.2, "
+            f"The gradient explodes (norm {largest_gradient:.1e} before clipping), so that its "
+            "direction is that of a few runaway paths: try --tbptt 100, --recurrent-gain 0.2, "
             "--recurrent-lr-factor 0.1, --detach-reset or a smaller surrogate "
             "(multi_gaussian(gamma=0.3))."
         )
@@ -54,11 +55,13 @@ class Metrics(Callback):
     """Logs a row every few batches and one after every epoch, and warns of an unhealthy network.
 
     Args:
+        module: what is trained.
         every: batches between two rows within an epoch.
         console: where warnings go.
     """
 
-    def __init__(self, every: int, console: Console) -> None:
+    def __init__(self, module: SequenceClassifier, every: int, console: Console) -> None:
+        self.module = module
         self.every = every
         self.console = console
         self.validation: dict[str, float] = {}
@@ -66,13 +69,12 @@ class Metrics(Callback):
         self._warned: set[str] = set()
         self._looked = False
 
-    @staticmethod
-    def columns(module: LightningModule) -> list[str]:
+    def columns(self) -> list[str]:
         """Names of everything that is logged."""
-        spikes = [_column(name) for name in module.recent.names()]
-        scores = [f"val/{name}" for name in module.scores.names()]
-        taus = [f"tau/{name}" for name in module.network.time_constants()]
-        return ["epoch", "batch", "lr", *spikes, *scores, *taus]
+        averages = [_column(name) for name in self.module.recent.names()]
+        scores = [f"val/{name}" for name in self.module.scores.names()]
+        taus = [f"tau/{name}" for name in self.module.network.time_constants()]
+        return ["epoch", "batch", "lr", *averages, *scores, *taus]
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -80,30 +82,24 @@ class Metrics(Callback):
         """Log a row, unless the epoch's own follows."""
         done = batch_idx + 1
         if done % self.every == 0 and done < trainer.num_training_batches:
-            self._log(trainer, pl_module, pl_module.recent.take(), {})
+            self._log(trainer, self.module.recent.take(), {})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the scores for the epoch's row."""
-        self.validation = pl_module.scores.compute()
+        self.validation = self.module.scores.compute()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the epoch's row: its means, the validation, the mean time constants."""
-        pl_module.recent.take()
+        self.module.recent.take()
         scores = {f"val/{name}": value for name, value in self.validation.items()}
-        taus = pl_module.network.time_constants()
+        taus = self.module.network.time_constants()
         means = {f"tau/{name}": float(tau.mean()) for name, tau in taus.items()}
-        self._log(trainer, pl_module, pl_module.epoch_means.take(), scores | means)
+        self._log(trainer, self.module.epoch_means.take(), scores | means)
 
-    def _log(
-        self,
-        trainer: Trainer,
-        module: LightningModule,
-        averages: dict[str, float],
-        more: dict[str, float],
-    ) -> None:
+    def _log(self, trainer: Trainer, averages: dict[str, float], more: dict[str, float]) -> None:
         row = {
             "epoch": trainer.current_epoch + 1,
-            "batch": int(module.batches),
+            "batch": int(self.module.batches),
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
         row |= {_column(name): value for name, value in averages.items()} | more
@@ -120,10 +116,11 @@ class Metrics(Callback):
             firing = ", ".join(f"{layer} {percent(rate)}" for layer, rate in rates.items())
             self.console.line(
                 f"first {row['batch']} batches: firing rates {firing}; "
-                f"gradient norm {averages['grad_norm']:.2g}, largest {averages['grad_norm_max']:.2g}"
+                f"gradient norm {averages['grad_norm']:.2g}, "
+                f"largest {averages['grad_norm_max']:.2g}"
             )
         for warning in health_warnings(rates, averages["grad_norm_max"]):
-            kind = " ".join(warning.split()[:4])
+            kind = " ".join(warning.split()[:3])  # without the numbers
             if kind not in self._warned:
                 self._warned.add(kind)
                 self.console.warn(warning)
@@ -158,17 +155,22 @@ class Progress(Callback):
         """Remember where this process began, since its speed may be another than before."""
         self._epochs_before = trainer.current_epoch
         self._seconds_before = self.seconds()
+        self._begin_epoch(trainer)  # one that is resumed within gets no on_train_epoch_start
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show a bar for the epoch."""
+        self._begin_epoch(trainer)
+
+    def _begin_epoch(self, trainer: Trainer) -> None:
+        self._close()
         self._epoch_began = self._spoke = time.monotonic()
         if self.console.is_terminal and trainer.is_global_zero:
             self._bar = Bar(
                 TextColumn("epoch {task.fields[epoch]}"),
-                BarColumn(),
+                BarColumn(bar_width=20),
                 MofNCompleteColumn(),
+                TimeRemainingColumn(compact=True),
                 TextColumn("{task.fields[note]}"),
-                TimeRemainingColumn(),
                 console=self.console.rich,
                 transient=True,
             )
@@ -181,14 +183,14 @@ class Progress(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar; without one, say something every half a minute."""
-        note = self._note(self.metrics.latest)
+        row = self.metrics.latest
         if self._bar is not None:
-            self._bar.update(self._task, completed=batch_idx + 1, note=note)
+            self._bar.update(self._task, completed=batch_idx + 1, note=_fit(row))
         elif time.monotonic() - self._spoke > 30:
             self._spoke = time.monotonic()
             self.console.line(
                 f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, "
-                f"batch {batch_idx + 1}/{trainer.num_training_batches}  {note}"
+                f"batch {batch_idx + 1}/{trainer.num_training_batches}  {_fit(row)}{_firing(row)}"
             )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -199,9 +201,11 @@ class Progress(Callback):
         rate = (self.seconds() - self._seconds_before) / (done - self._epochs_before)
         left = f", {duration(rate * (epochs - done))} left" if done < epochs else ""
         width = len(str(epochs))
+        row = self.metrics.latest
+        took = duration(time.monotonic() - self._epoch_began)
         self.console.line(
-            f"epoch {done:{width}d}/{epochs}  {self._note(self.metrics.latest)}  "
-            f"{duration(time.monotonic() - self._epoch_began)}{left}"
+            f"epoch {done:{width}d}/{epochs}  {_fit(row)}  "
+            f"validation {percent(row['val/accuracy'])}{_firing(row)}  {took}{left}"
         )
 
     def on_exception(
@@ -215,13 +219,15 @@ class Progress(Callback):
             self._bar.stop()
             self._bar = None
 
-    @staticmethod
-    def _note(row: Mapping[str, float]) -> str:
-        if not row:
-            return ""
-        note = f"loss {row['train/loss']:.3f}  accuracy {percent(row['train/accuracy'])}"
-        if "val/accuracy" in row:
-            note += f"  validation {percent(row['val/accuracy'])}"
-        rates = [percent(value) for name, value in row.items() if name.startswith("spikes/")]
-        return f"{note}  firing {' '.join(rates)}"
 
+def _fit(row: Mapping[str, float]) -> str:
+    """Say how well the training data are fitted, once something was measured."""
+    if not row:
+        return ""
+    return f"loss {row['train/loss']:.3f}  accuracy {percent(row['train/accuracy'])}"
+
+
+def _firing(row: Mapping[str, float]) -> str:
+    """Say how often the neurons of every layer fire."""
+    rates = [percent(value) for name, value in row.items() if name.startswith("spikes/")]
+    return f"  firing {' '.join(rates)}" if rates else ""

@@ -1,0 +1,152 @@
+import json
+import multiprocessing
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+
+TINY = [
+    *("--dataset", "recall", "--data.train", "96", "--data.valid", "32", "--data.test", "32"),
+    *("--data.segments", "4", "--data.segment_steps", "6", "--hidden", "8", "--epochs", "2"),
+    *("--batch-size", "16", "--threads", "1", "--log-every", "2", "--checkpoint-every", "2"),
+]
+"""A run of a second: 2 epochs of 6 batches, a checkpoint and a row after every second of them."""
+
+CHILD = Path(__file__).with_name("disturbed.py")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Give the flags of a tiny run under the test's own folder, followed by others."""
+    return lambda *flags: [*TINY, "--run-dir", str(tmp_path), *map(str, flags)]
+
+
+@pytest.fixture
+def without_plots(monkeypatch):
+    """Leave the plots out, which take longer than a tiny run."""
+    from srnn.train import experiment
+
+    monkeypatch.setattr(experiment, "_draw", lambda *_: None)
+
+
+@pytest.fixture
+def train(tiny, without_plots, tmp_path):
+    """Run srnn-train, which has to succeed, and give its folder."""
+    from srnn.train.main import train as command
+
+    def run(*flags, name="run"):
+        assert command(tiny(*flags, "--name", name)) == 0
+        return tmp_path / "recall" / name
+
+    return run
+
+
+@pytest.fixture
+def refused(tiny, capsys):
+    """Run a command that has to fail, and give its one sentence."""
+    from srnn.train.main import train as command
+
+    def run(*flags, code=2, command=command, tiny=tiny):
+        capsys.readouterr()
+        assert command(tiny(*flags)) == code
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1, error
+        assert error.startswith("srnn-")
+        assert "Traceback" not in error
+        return error.strip().partition(": ")[2]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The folder of one finished run, plots and all."""
+    from srnn.train.main import train as command
+
+    root = tmp_path_factory.mktemp("finished")
+    assert command([*TINY, "--run-dir", str(root), "--name", "run"]) == 0
+    return root / "recall" / "run"
+
+
+@pytest.fixture(scope="session")
+def network():
+    """Make a small network that learns with multi-Gaussian surrogates."""
+    from srnn import SRNN
+
+    def make(*, inputs=3, hidden=(4,), classes=2, **options):
+        torch.manual_seed(0)
+        return SRNN(inputs, hidden, classes, tau_mem="normal(5, 1)", **options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def _processes():
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["srnn.train.cli", "srnn.train.experiment"])
+    return context
+
+
+@pytest.fixture
+def start(_processes, tmp_path):
+    """Start srnn-train in a process of its own; ``happening`` comes at ``moment``: disturbed.py."""
+    started = []
+
+    def begin(arguments, moment=None, happening=None):
+        out = tmp_path / f"process{len(started)}"
+        settings = {"ARGUMENTS": arguments, "MOMENT": moment, "HAPPENING": happening}
+        process = _processes.Process(
+            target=runpy.run_path, args=(str(CHILD), settings | {"OUT": str(out)})
+        )
+        process.start()
+        started.append(process)
+
+        def finish():
+            process.join(60)
+            return process.exitcode, out.with_suffix(".err").read_text()
+
+        return process, finish
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.join()
+        process.close()
+
+
+@pytest.fixture
+def disturbed(start):
+    """Run srnn-train in a process of its own to its end; give exit code and standard error."""
+    return lambda *arguments: start(*arguments)[1]()
+
+
+def _plain(value):
+    """Turn the tensors of nested containers into lists, so that == compares all bits."""
+    if isinstance(value, torch.Tensor):
+        return [str(value.dtype), list(value.shape), value.numpy().tobytes()]
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value
+
+
+@pytest.fixture(scope="session")
+def outcome():
+    """Give all that a run came to, except for times: to be compared with ==."""
+    from srnn.train.checkpoints import read_checkpoint
+
+    def read(folder):
+        checkpoint = read_checkpoint(folder / "checkpoints" / "last.ckpt")
+        for state in checkpoint["callbacks"].values():
+            state.pop("seconds", None)
+            for unused in ("python", "numpy"):  # generators that no seed decides, and nothing reads
+                state.get("random", {}).pop(unused, None)
+        # How Lightning counts its own loops differs after a resume, in what was begun and redone.
+        del checkpoint["loops"]
+        summary = json.loads((folder / "summary.json").read_text())
+        del summary["seconds"]
+        return _plain(checkpoint), (folder / "metrics.csv").read_bytes(), summary
+
+    return read

@@ -1,0 +1,34 @@
+"""Several processes on one machine."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from srnn.train.checkpoints import read_checkpoint
+from srnn.train.metrics_csv import read_metrics
+
+COMMAND = Path(sys.executable).with_name("srnn-train")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not COMMAND.exists(), reason="needs the installed command")
+def test_two_processes_train_as_one_with_batches_twice_as_large(tiny, train, tmp_path):
+    flags = tiny("--devices", 2, "--accelerator", "cpu", "--batch-size", 8, "--name", "two")
+    done = subprocess.run([COMMAND, *flags], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\nrun       ") == 1
+    assert [path.name for path in (tmp_path / "recall").iterdir()] == ["two"]
+    two, one = tmp_path / "recall" / "two", train(name="one")
+    weights = [read_checkpoint(f / "checkpoints/last.ckpt")["state_dict"] for f in (two, one)]
+    for name, value in weights[0].items():
+        if name.startswith("network."):
+            assert value.allclose(weights[1][name], rtol=1e-3, atol=1e-5), name
+    tables = [read_metrics(folder / "metrics.csv") for folder in (two, one)]
+    for name in ("val/accuracy", "val/loss", "train/loss", "train/accuracy"):
+        for row, expected in zip(tables[0][name], tables[1][name], strict=True):
+            assert row == pytest.approx(expected, rel=1e-3), name
+    tests = [json.loads((f / "summary.json").read_text())["test"]["loss"] for f in (two, one)]
+    assert tests[0] == pytest.approx(tests[1], rel=1e-3)

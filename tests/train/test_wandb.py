@@ -1,0 +1,62 @@
+"""Weights & Biases without a network: what the run's file holds."""
+
+import json
+import struct
+
+import pytest
+
+from srnn.train.metrics_csv import read_metrics
+
+pytest.importorskip("wandb")
+
+
+def records(path):
+    """Read the records of a .wandb file: LevelDB's log format after a header of seven bytes."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    content, position, parts = path.read_bytes(), 7, b""
+    while position + 7 <= len(content):
+        if 32768 - position % 32768 < 7:  # no header fits into the rest of a block
+            position += 32768 - position % 32768
+        _, size, kind = struct.unpack_from("<IHB", content, position)
+        parts += content[position + 7 : position + 7 + size]
+        position += 7 + size
+        if kind in (1, 4):  # a whole record, or its last part
+            yield Record.FromString(parts)
+            parts = b""
+
+
+def items(updates):
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in updates}
+
+
+@pytest.fixture
+def offline(tiny, tmp_path, monkeypatch):
+    """The folder of an offline run."""
+    from srnn.train.main import train
+
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    assert train(tiny("--wandb", "offline", "--name", "run")) == 0
+    return tmp_path / "recall" / "run"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_offline_run(offline):
+    (path,) = offline.glob("wandb/offline-run-*/*.wandb")
+    config, summary, history = {}, {}, []
+    for record in records(path):
+        config |= items(record.run.config.update) | items(record.config.update)
+        summary |= items(record.run.summary.update) | items(record.summary.update)
+        if record.history.item:
+            history.append(items(record.history.item))
+    assert config["hidden"] == [8]
+    assert config["batch_size"] == 16
+    assert config["data"]["train"] == 96
+    assert config["commit"]
+    table = read_metrics(offline / "metrics.csv")
+    for name in ("train/loss", "val/accuracy", "spikes/rate_layer1", "tau/layer1.tau_mem"):
+        logged = [(row["batch"], row[name]) for row in history if name in row]
+        assert logged == table[name]
+    accuracy = json.loads((offline / "summary.json").read_text())["test"]["accuracy"]
+    assert summary["test/accuracy"] == accuracy
+    assert any(name.startswith("plots/raster") for row in history for name in row)

@@ -1,0 +1,55 @@
+"""Weights & Biases: a run's settings, metrics, result and plots, on the server or in its folder."""
+
+from dataclasses import replace
+
+from lightning.pytorch.loggers import WandbLogger
+
+from .config import Experiment
+from .console import first_process
+from .errors import ConfigError
+from .evaluate import Evaluation
+from .run_folder import RunFolder, commit
+
+
+def start(experiment: Experiment, folder: RunFolder) -> list[WandbLogger]:
+    """Make the logger, if one is wanted, and log the settings.
+
+    Raises:
+        ConfigError: if wandb is not installed, or refuses.
+    """
+    if experiment.wandb == "off":
+        return []
+    try:
+        logger = WandbLogger(
+            project=experiment.wandb_project,
+            name=f"{experiment.dataset}/{folder.path.name}",
+            # The same id when a run is resumed, so that its curves go on.
+            id=f"{experiment.dataset}-{folder.path.name}",
+            save_dir=folder.path,
+            offline=experiment.wandb == "offline",
+            resume="allow",
+        )
+    except ModuleNotFoundError:
+        raise ConfigError('--wandb needs the wandb extra: pip install "srnn[wandb]".') from None
+    if first_process():
+        import wandb
+
+        settings = replace(experiment, resume=None, name=folder.path.name)
+        try:
+            logger.experiment.config.update(
+                vars(settings) | {"commit": commit()}, allow_val_change=True
+            )
+        except wandb.Error as error:
+            raise ConfigError(f"--wandb {experiment.wandb} failed: {error}") from None
+    return [logger]
+
+
+def finish(logger: WandbLogger, folder: RunFolder, tested: Evaluation) -> None:
+    """Add the result and its plots, and close the run."""
+    import wandb
+
+    run = logger.experiment
+    for name, value in tested.scores.items():
+        run.summary[f"test/{name}"] = value
+    run.log({f"plots/{p.stem}": wandb.Image(str(p)) for p in sorted(folder.plots.glob("*.png"))})
+    run.finish()
