@@ -10,6 +10,7 @@ matplotlib.use("Agg")  # no display is needed, or wanted, on a training machine
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from torch import Tensor
@@ -38,6 +39,13 @@ def _label(column: str) -> str:
     return name.removeprefix("rate_") if kind == "spikes" else {"val": "validation"}.get(kind, kind)
 
 
+def _label_decades(axis: Axis, ratio: float) -> None:
+    """Label a logarithmic axis with plain numbers, fewer of them where it spans many decades."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if ratio < 100 else (1, 3)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter("")
+
+
 def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path):
@@ -53,11 +61,12 @@ def learning_curves(metrics: Path, path: Path) -> None:
         path: the PNG file.
     """
     series = read_metrics(metrics)
+    loss, gradient = "cross entropy", "gradient norm, before clipping"
     panels = {
-        "cross entropy": ["train/loss", "val/loss"],
+        loss: ["train/loss", "val/loss"],
         "accuracy": ["train/accuracy", "val/accuracy"],
         "spikes per neuron and step": [name for name in series if name.startswith("spikes/")],
-        "gradient norm, before clipping": ["train/grad_norm", "train/grad_norm_max"],
+        gradient: ["train/grad_norm", "train/grad_norm_max"],
     }
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(2, 2, figsize=(9, 5.5), sharex=True)
@@ -70,10 +79,10 @@ def learning_curves(metrics: Path, path: Path) -> None:
                     )
             axis.set_title(title)
             axis.legend(frameon=False)
-        for axis in (axes[0, 0], axes[1, 1]):
-            low, high = axis.get_ylim()
-            if high > 10 * abs(low):
+            values = [value for name in names for _, value in series.get(name, [])]
+            if title in (loss, gradient) and max(values) > 10 * min(values) > 0:
                 axis.set_yscale("log")
+                _label_decades(axis.yaxis, max(values) / min(values))
         axes[1, 0].set_ylim(bottom=0)
         for axis in axes[1]:
             axis.set_xlabel("batches")
@@ -161,9 +170,7 @@ def time_constants(before: Mapping[str, Tensor], after: Mapping[str, Tensor], pa
                 axis.hist(values[1], bins, histtype="step", color="C0", lw=1.5, label="after")
                 if wide:
                     axis.set_xscale("log")
-                    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                    axis.xaxis.set_major_formatter("{x:g}")
-                    axis.xaxis.set_minor_formatter("")
+                    _label_decades(axis.xaxis, high / low)
                 axis.set_title(f"{layer} {kind}")
                 axis.set_xlabel("steps")
         axes[0, 0].set_ylabel("neurons")
