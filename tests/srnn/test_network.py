@@ -233,3 +233,22 @@ def test_a_layer_is_a_projection_and_a_neuron(inputs_of):
     expected, _ = layer.neuron.forward_sequence(layer.projection(inputs_of))
     assert torch.equal(spikes, expected)
     assert torch.equal(state.spikes, spikes[-1])
+
+
+def test_spikes_do_not_depend_on_the_scale_of_the_threshold():
+    """What docs/training.md says; a power of two changes no mantissa, hence no spike at all."""
+    scale = 128.0
+    torch.manual_seed(0)
+    unit = SRNN(3, [8], 2, threshold=1 / scale, adaptation_strength=4 / scale)
+    large = SRNN(3, [8], 2, threshold=1.0, adaptation_strength=4.0)
+    weights = unit.state_dict()
+    for name, value in weights.items():
+        if name.startswith("layers") and name.endswith(("weight", "bias")):
+            weights[name] = value * scale
+        elif name.endswith(("threshold", "adaptation_strength")):
+            weights[name] = large.state_dict()[name]
+    large.load_state_dict(weights)
+    inputs = torch.rand(200, 4, 3)
+    spikes = [net(inputs, keep_spikes=True)[1].spikes[0] for net in (unit, large)]
+    assert 0.01 < spikes[0].mean().item() < 0.9
+    assert torch.equal(*spikes)

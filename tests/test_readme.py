@@ -1,0 +1,58 @@
+"""What the README tells people to type works."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from srnn.train.cli import parse
+
+README = Path(__file__).parents[1] / "README.md"
+DOCUMENTS = [README, *sorted((README.parent / "docs").glob("*.md"))]
+
+
+def blocks(language):
+    return [
+        block
+        for path in DOCUMENTS
+        for block in re.findall(rf"```{language}\n(.*?)```", path.read_text(), re.DOTALL)
+    ]
+
+
+COMMANDS = [line.split("#")[0].strip() for block in blocks("bash") for line in block.splitlines()]
+TRAININGS = [c for c in COMMANDS if "srnn-train" in c]
+
+
+def test_the_first_two_commands_are_those_that_ci_runs():
+    assert COMMANDS[0] == 'pip install -e ".[all]" && srnn-train --dataset recall'
+    assert COMMANDS[1] == 'pip install -e ".[all,test]" && pytest'
+
+
+@pytest.mark.parametrize("command", TRAININGS)
+def test_a_training_command_is_understood(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    # What an earlier line of the README has written:
+    Path("mine.yaml").write_text("epochs: 3\n")
+    words = shlex.split(command.split("srnn-train", 1)[1].split(">")[0])
+    if "--print-config" in words:
+        with pytest.raises(SystemExit):
+            parse(words)
+        assert "epochs:" in capsys.readouterr().out
+        return
+    experiment, resumed = parse(words)
+    assert resumed is None
+    dataset = re.search(r"--dataset (\S+)", command)
+    assert experiment.dataset == (dataset[1] if dataset else "recall")
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_python_in_the_documents_runs(code):
+    exec(compile(code, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
