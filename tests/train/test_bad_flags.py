@@ -102,7 +102,7 @@ def test_a_run_that_exists(refused, train):
 def test_going_on_with_another_setting(refused, train):
     folder = train("--epochs", 1)
     assert refused("--resume", folder, "--lr", 0.1) == (
-        "The run was started with --lr 0.005 and cannot go on with 0.1: leave the flag out, "
+        "The run was started with --lr 0.05 and cannot go on with 0.1: leave the flag out, "
         "or start a new run."
     )
 

@@ -71,8 +71,10 @@ def test_help_documents_every_setting(capsys):
         ("--epochs 3 --epochs 4", "epochs", 4),
         ("--tau-mem 12", "tau_mem", "12"),
         ("--tau-mem uniform(5,25)", "tau_mem", "uniform(5,25)"),
-        ("--data.train 5 --data.segment-steps 3", "data", {"train": 5, "segment_steps": 3}),
-        ("--data.encoding window", "data", {"encoding": "window"}),
+        # The recipe's options of the data stay, where they are not given.
+        ("--data.train 5 --data.segments 3", "data", {"train": 5, "segments": 3}),
+        ("--data.train 5", "data", {"train": 5, "segments": 20}),
+        ("--dataset smnist --data.encoding window", "data", {"encoding": "window"}),
     ],
 )
 def test_flag(flags, name, value):

@@ -40,7 +40,7 @@ def test_advice_names_flags_that_exist():
     [
         (("--threshold", 1e6), "warning: layer1 is silent (0.00 % of its neurons fire in a step)"),
         (("--input-gain", 1e4, "--adaptation-strength", 0), "warning: layer1 is saturated ("),
-        (("--surrogate", "multi_gaussian(gamma=100)"), "warning: The gradient explodes ("),
+        (("--surrogate", "multi_gaussian(gamma=7)"), "warning: The gradient explodes ("),
     ],
     ids=["silent", "saturated", "exploding"],
 )
