@@ -115,7 +115,9 @@ class SequenceClassifier(LightningModule):
             loss = criterion(logits, labels)
             optimizer.zero_grad()
             self.manual_backward(loss)
-            grad_norm = nn.utils.get_total_norm(p.grad for p in parameters if p.grad is not None)
+            # In float64, where the squares of an exploding but finite gradient do not overflow.
+            gradients = [p.grad.double() for p in parameters if p.grad is not None]
+            grad_norm = nn.utils.get_total_norm(gradients)
             if not bool(torch.isfinite(loss) & torch.isfinite(grad_norm)):
                 raise NotFiniteError(self._blame(piece, loss))
             nn.utils.clip_grads_with_norm_(
