@@ -1,5 +1,6 @@
 """From an experiment to its parts: data and network."""
 
+import math
 import re
 from typing import Any
 
@@ -40,9 +41,15 @@ def build_network(experiment: Experiment, info: Info) -> SRNN:
         kind = "a label at every step" if info.streaming else "one label a sequence"
         fitting = "stream" if info.streaming else "softmax-sum, mean, last or count"
         raise ConfigError(f"{info.name} has {kind}: it needs --readout {fitting}.")
+    if experiment.burn_in and experiment.readout in ("last", "stream"):
+        raise ConfigError(f"--readout {experiment.readout} sums nothing: leave --burn-in out.")
+    if experiment.burn_in >= info.steps:
+        raise ConfigError(
+            f"--burn-in {experiment.burn_in} leaves nothing of sequences of {info.steps} steps."
+        )
     for name in ("tau_mem", "tau_adapt", "tau_readout"):
         try:
-            TimeConstant(getattr(experiment, name), size=1)
+            TimeConstant(getattr(experiment, name), size=1, bounds=(1.0, 2000.0))
         except ValueError as error:
             raise ConfigError(f"{flag(name)}: {error}") from None
     torch.manual_seed(experiment.seed)
@@ -99,12 +106,15 @@ def parse_surrogate(text: str) -> surrogate.Surrogate:
     try:
         name, constants = match.groups() if match else (text, None)
         pairs = [pair.split("=") for pair in (constants or "").split(",") if pair.strip()]
-        return surrogate.SURROGATES[name](**{key.strip(): float(value) for key, value in pairs})
+        values = {key.strip(): float(value) for key, value in pairs}
+        if not all(0 < value < math.inf for key, value in values.items() if key != "h"):
+            raise ValueError
+        return surrogate.SURROGATES[name](**values)
     except (KeyError, TypeError, ValueError):
         known = ", ".join(surrogate.SURROGATES)
         raise ConfigError(
-            f"--surrogate {text!r} is unknown; choose from {known}, with named constants in "
-            "parentheses if wanted."
+            f"--surrogate {text!r} is unknown; choose from {known}, with named, positive "
+            "constants in parentheses if wanted."
         ) from None
 
 

@@ -96,13 +96,14 @@ def _normalise(arguments: Sequence[str]) -> list[str]:
         if name in _BOOLEAN and not equals:
             value, equals = "true", "="
         if name == "hidden":
-            while queue and queue[0].isdigit():
+            while queue and re.fullmatch(r"[\d,\]]+", queue[0]):
                 value += "," + queue.pop(0)
-            value = value if value.startswith("[") else f"[{value}]"
+            value = f"[{','.join(re.findall('[^][, ]+', value))}]"
         if name == "config":
             value = str(_recipe_file(value))
         normal.append(f"--{name}{equals}{value}")
-    return normal
+    # Files first, so that flags win wherever they stand.
+    return sorted(normal, key=lambda argument: not argument.startswith("--config="))
 
 
 def _recipe_file(name: str) -> Path:
@@ -150,7 +151,7 @@ def parse(arguments: Sequence[str]) -> tuple[Experiment, RunFolder | None]:
     if folder is None:
         return experiment, None
     saved = folder.path / CONFIG
-    resumed = _parse_with(saved, [a for a in normal if not a.startswith("--config=")])
+    resumed = _parse_with(saved, normal)
     refuse_changes(folder.read_config(), resumed)
     return resumed, folder
 
@@ -216,6 +217,12 @@ def refuse_changes(saved: Experiment, given: Experiment) -> None:
     Raises:
         ConfigError: if a setting differs that decides its result.
     """
+    if given.epochs != saved.epochs and saved.schedule in ("linear", "cosine"):
+        raise ConfigError(
+            f"The run's learning rate falls over --epochs {saved.epochs} (--schedule "
+            f"{saved.schedule}), which can therefore not become {given.epochs}: leave the flag "
+            "out, or start a new run."
+        )
     for name, value in asdict(saved).items():
         if name not in MAY_CHANGE and getattr(given, name) != value:
             raise ConfigError(

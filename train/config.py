@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from .errors import ConfigError
 
@@ -135,10 +135,12 @@ GROUPS = (DataOptions, NetworkOptions, TrainingOptions, RunOptions)
 """The groups of flags, in the order of --help."""
 
 MAY_CHANGE = {
-    *("data_dir", "num_workers", "epochs", "run_dir", "name", "resume", "accelerator", "devices"),
-    *("num_nodes", "threads", "log_every", "checkpoint_every", "wandb", "wandb_project"),
+    *("data_dir", "num_workers", "epochs", "run_dir", "name", "resume", "accelerator"),
+    *("threads", "log_every", "checkpoint_every", "wandb", "wandb_project"),
 }
-"""Settings that a resumed run may be given anew; any other would make it a different experiment."""
+"""Settings that a resumed run may be given anew; any other would make it a different experiment.
+
+The number of epochs may change only where the learning rate does not depend on it."""
 
 
 @dataclass
@@ -154,7 +156,13 @@ class Experiment(RunOptions, TrainingOptions, NetworkOptions, DataOptions):  # f
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         for name in ("adaptation_strength", "tau_lr_factor", "recurrent_lr_factor", "seed"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
+        self._require("input_gain", self.input_gain > 0, "must be positive")
+        self._require("recurrent_gain", self.recurrent_gain >= 0, "must not be negative")
+        self._require("seed", self.seed + self.seeds < 2**32, "must be below 2**32")
         for option in fields(self):
+            known = get_args(option.type) if get_origin(option.type) is Literal else ()
+            chosen = not known or getattr(self, option.name) in known
+            self._require(option.name, chosen, f"must be one of {', '.join(map(str, known))}")
             value = getattr(self, option.name)
             finite = not isinstance(value, float) or math.isfinite(value)
             self._require(option.name, finite, "must be a finite number")

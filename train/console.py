@@ -1,5 +1,6 @@
 """Where a run speaks: a terminal with colours, or plain lines in a log."""
 
+import os
 from typing import Any
 
 import rich.console
@@ -42,7 +43,9 @@ class Console:
 
 def first_process() -> bool:
     """Whether this process speaks and writes; the others of a distributed run only compute."""
-    return getattr(rank_zero_only, "rank", 0) == 0
+    # Lightning's launcher numbers the nodes, and leaves the first process of each without a rank.
+    node = os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
+    return getattr(rank_zero_only, "rank", 0) == 0 and node in ("", "0")
 
 
 def percent(share: float) -> str:

@@ -58,7 +58,7 @@ def evaluate(network: SRNN, dataset: SequenceDataset, batch_size: int) -> Evalua
         logits, record = network(inputs.to(device))
         scores.update(logits, targets.to(device))
         for name, counts in zip(names, record.counts, strict=True):
-            totals[name] += float(counts.double().sum())
+            totals[name] += float(counts.cpu().double().sum())
             sizes[name] = counts.shape[1]
         steps += record.steps * inputs.shape[1]
     return Evaluation(
@@ -158,6 +158,8 @@ def evaluate_run(folder: RunFolder, data_dir: str | None, console: Console) -> d
     experiment = folder.read_config()
     if data_dir is not None:
         experiment = replace(experiment, data_dir=data_dir)
+    # How many processes and threads it was trained with says nothing about this machine.
+    experiment = replace(experiment, threads=0, devices=1, num_nodes=1, num_workers=0)
     splits = build_data(experiment)
     choose_threads(experiment, splits.info.channels)
     folder.check_drawn(splits.train.drawn)

@@ -90,6 +90,7 @@ def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> 
     if resumed is not None:
         check_fits(network, resumed.last)
         resumed.check_drawn(splits.train.drawn)
+    device = device_and_reason(experiment.accelerator, experiment.devices)
     folder = resumed or _new_folder(experiment)
     per_process = math.ceil(len(splits.train) / processes)
     batches = math.ceil(per_process / experiment.batch_size)
@@ -98,7 +99,7 @@ def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> 
         experiment,
         splits,
         network,
-        device=device_and_reason(experiment.accelerator, experiment.devices),
+        device=device,
         threads=threads,
         batches=batches,
         folder=folder.path,
@@ -166,6 +167,7 @@ def _finish(
         f"testing the weights of epoch {checkpoints.best_epoch}, the best on validation ..."
     )
     load_weights(network, folder)
+    network.to(trainer.strategy.root_device)  # Lightning has put it back on the CPU
     tested = evaluate(network, splits.test, experiment.batch_size)
     summary = {
         "dataset": experiment.dataset,
@@ -225,8 +227,12 @@ def _new_folder(experiment: Experiment) -> RunFolder:
         raise ConfigError("A run on several nodes needs a --name that all of them know.")
     folders = Path(experiment.run_dir) / experiment.dataset
     if not first_process():
-        return RunFolder(folders / os.environ[_RUN_NAME])
-    folder = RunFolder(folders / (experiment.name or default_name(experiment)))
+        name = experiment.name or os.environ.get(_RUN_NAME)
+        if name is None:
+            raise ConfigError("Processes that start by themselves need a --name that all know.")
+        return RunFolder(folders / name)
+    new = f"{default_name(experiment)}-seed{experiment.seed}"
+    folder = RunFolder(folders / (experiment.name or new))
     os.environ[_RUN_NAME] = folder.path.name
     killed_early = experiment.resume == "auto" and not (folder.resumable() or folder.finished())
     if folder.path.exists() and not killed_early:
@@ -238,10 +244,10 @@ def _new_folder(experiment: Experiment) -> RunFolder:
 
 
 def default_name(experiment: Experiment) -> str:
-    """Name a run after its network, its seed and the time."""
+    """Name runs after their network and the time."""
     kind = ("" if experiment.feedforward else "r") + experiment.neuron
     sizes = "-".join(map(str, experiment.hidden))
-    return f"{kind}-{sizes}-seed{experiment.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    return f"{kind}-{sizes}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _quieten_lightning() -> None:

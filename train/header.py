@@ -11,6 +11,7 @@ from srnn.datasets import Info, Splits
 
 from .config import Experiment
 from .console import Console, duration
+from .errors import ConfigError
 from .scores import criterion
 
 
@@ -52,9 +53,11 @@ def print_header(
         f"training  {total} parameters, {experiment.epochs} epochs of {batches} batches of "
         f"{experiment.batch_size}; {experiment.optimizer}, {rate}; seed {experiment.seed}"
     )
-    seconds = seconds_per_batch(experiment, splits, network) * batches * experiment.epochs
-    if "cpu" in device:
-        console.line(f"expected  about {duration(seconds)}, without validation")
+    epoch = seconds_per_batch(experiment, splits, network) * batches
+    console.line(
+        f"expected  about {duration(epoch)} an epoch, {duration(epoch * experiment.epochs)} for "
+        f"all {experiment.epochs}, without validation"
+    )
     console.line(f"run       {folder}")
     console.line()
 
@@ -87,24 +90,39 @@ def seconds_per_batch(experiment: Experiment, splits: Splits, network: SRNN) -> 
 
     No random numbers are drawn and the network is left as it is.
     """
-    trial = copy.deepcopy(network)
-    inputs, targets = splits.train.__getitems__(
-        range(min(experiment.batch_size, len(splits.train)))
-    )
+    on_cpu = experiment.accelerator == "cpu" or not torch.accelerator.is_available()
+    device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator()
+    trial = copy.deepcopy(network).to(device)
+    batch = splits.train.__getitems__(range(min(experiment.batch_size, len(splits.train))))
+    inputs, targets = (tensor.to(device) for tensor in batch)
     seconds = 0.0
     for _ in range(2):
         began = time.perf_counter()
-        criterion(trial(inputs)[0], targets).backward()
+        loss = criterion(trial(inputs)[0], targets)
+        loss.backward()
+        loss.item()  # waits for the device
         seconds = time.perf_counter() - began
     return seconds
 
 
 def device_and_reason(accelerator: str, devices: int) -> str:
-    """Name the device that Lightning will choose, and why."""
+    """Name the device that Lightning will choose, and why.
+
+    Raises:
+        ConfigError: if the machine has no such device, or not so many.
+    """
     if accelerator == "cpu":
         return "cpu (as asked for)"
-    if not torch.accelerator.is_available():
+    kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if kind is None and accelerator == "auto":
         return "cpu (no GPU was found)"
-    kind = torch.accelerator.current_accelerator()
+    if kind is None or accelerator not in ("auto", kind.type):
+        raise ConfigError(
+            f"--accelerator {accelerator}: this machine has no such device, or torch was installed "
+            "without support for it; leave the flag out to train on what there is."
+        )
+    count = torch.accelerator.device_count()
+    if devices > count:
+        raise ConfigError(f"--devices {devices} is more than the {count} of this machine.")
     reason = "found" if accelerator == "auto" else "as asked for"
     return f"{devices} x {kind} ({reason})"

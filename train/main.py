@@ -12,6 +12,7 @@ a mistyped flag are answered at once.
 """
 
 import errno
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -22,6 +23,15 @@ _FILE_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
 )
+
+# What to do after the user stopped a command, and after a file could not be written.
+_ADVICE = {
+    "srnn-train": (
+        "; --resume auto goes on from the last checkpoint, if there is one",
+        ": make room or choose another --run-dir, then go on with --resume auto",
+    ),
+    "srnn-eval": ("", ""),
+}
 
 
 def train(arguments: Sequence[str] | None = None) -> int:
@@ -68,6 +78,9 @@ def _answer(
     for package in ("jsonargparse", "lightning", "torchmetrics", "matplotlib", "rich"):
         if find_spec(package) is None:
             return _fail(name, f'{package} is missing: pip install "srnn[train]" brings it.', 2)
+    # Outside of the training proper, which has its own way to stop.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    after_stop, after_failed_write = _ADVICE[name]
     try:
         command(sys.argv[1:] if arguments is None else arguments)
     except ConfigError as error:
@@ -79,21 +92,20 @@ def _answer(
 
         return _fail(name, stopped, 130) if first_process() else 130
     except KeyboardInterrupt:
-        return _fail(name, "stopped at once; --resume auto goes on from the last checkpoint.", 130)
+        return _fail(name, f"stopped at once{after_stop}.", 130)
     except OSError as error:
         if error.errno not in _FILE_ERRORS:
             raise
-        sentence = (
-            f"{error.filename or 'A file'} could not be written ({error.strerror}): make room or "
-            "choose another --run-dir, then go on with --resume auto."
-        )
-        return _fail(name, sentence, 1)
+        what = f"{error.filename or 'A file'} could not be written ({error.strerror})"
+        return _fail(name, f"{what}{after_failed_write}.", 1)
     except Exception as error:
         from srnn.datasets import DataError
 
         if not isinstance(error, DataError):
             raise
         return _fail(name, error, 2)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 

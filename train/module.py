@@ -29,6 +29,17 @@ _OPTIMIZERS = {
 }
 
 
+def gradient_norm(gradients: list[Tensor]) -> Tensor:
+    """Return the Euclidean norm of all gradients together.
+
+    They are divided by their largest entry first: the squares of an exploding but finite gradient
+    overflow, and clipping could no longer bring it back.
+    """
+    largest = nn.utils.get_total_norm(gradients, float("inf"))
+    scale = largest.clamp(min=torch.finfo(largest.dtype).tiny)
+    return scale * nn.utils.get_total_norm([gradient / scale for gradient in gradients])
+
+
 class Averages(nn.Module):
     """Running means over training steps; a checkpoint holds them, so a resumed run logs the same.
 
@@ -56,10 +67,15 @@ class Averages(nn.Module):
         """Names of what :meth:`take` returns."""
         return [*self.means, "grad_norm_max"]
 
-    def take(self) -> dict[str, float]:
-        """Return the means since the last call and start anew."""
+    def values(self) -> dict[str, float]:
+        """Return the means since the last :meth:`take`."""
         values = {name: float(metric.compute()) for name, metric in self.means.items()}
         values["grad_norm_max"] = float(self.largest.compute())
+        return values
+
+    def take(self) -> dict[str, float]:
+        """Return the means since the last call and start anew."""
+        values = self.values()
         for metric in (*self.means.values(), self.largest):
             metric.reset()
         return values
@@ -91,10 +107,6 @@ class SequenceClassifier(LightningModule):
         self.epoch_means = Averages(layers)
         self.scores = Scores(info)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the logits of a batch [time, batch, channels]."""
-        return self.network(inputs)[0]
-
     # ------------------------------------------------------------------------------- training
 
     def _pieces(self, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -110,41 +122,50 @@ class SequenceClassifier(LightningModule):
         scheduler: Any = self.lr_schedulers()
         parameters = list(self.network.parameters())
         state = None
-        for piece, labels in self._pieces(inputs, targets):
+        pieces = list(self._pieces(inputs, targets))
+        for number, (piece, labels) in enumerate(pieces, start=1):
             logits, record = self.network(piece, state)
             loss = criterion(logits, labels)
             optimizer.zero_grad()
             self.manual_backward(loss)
-            # In float64, where the squares of an exploding but finite gradient do not overflow.
-            gradients = [p.grad.double() for p in parameters if p.grad is not None]
-            grad_norm = nn.utils.get_total_norm(gradients)
+            grad_norm = gradient_norm([p.grad for p in parameters if p.grad is not None])
             if not bool(torch.isfinite(loss) & torch.isfinite(grad_norm)):
-                raise NotFiniteError(self._blame(piece, loss))
+                raise NotFiniteError(self._blame(piece, loss, record))
             nn.utils.clip_grads_with_norm_(
                 parameters, self.options.clip_norm or float("inf"), grad_norm
             )
             optimizer.step()
             state = detach(record.state)
-            self._account(loss, logits, labels, grad_norm, record)
+            # An answer to a whole sequence counts where it has been seen whole.
+            scored = self.info.streaming or number == len(pieces)
+            self._account(loss, logits, labels, grad_norm, record, scored)
         # Before the weights get into a checkpoint.
         if not bool(torch.stack([p.detach().isfinite().all() for p in parameters]).all()):
-            raise NotFiniteError(self._blame(inputs, loss))
+            raise NotFiniteError(self._blame(inputs, loss, record))
         self.batches += 1
         scheduler.step()
 
     def _account(
-        self, loss: Tensor, logits: Tensor, labels: Tensor, grad_norm: Tensor, record: Record
+        self,
+        loss: Tensor,
+        logits: Tensor,
+        labels: Tensor,
+        grad_norm: Tensor,
+        record: Record,
+        scored: bool,
     ) -> None:
-        right = (logits.argmax(-1) == labels)[labels != IGNORE].float()
-        accuracy = right.mean() if len(right) else 0.0
-        # Pieces and batches differ in size, and in how many of their steps have a label.
-        values = {"loss": (loss.detach(), len(right)), "accuracy": (accuracy, len(right))}
+        values: dict[str, tuple[float | Tensor, int]] = {}
+        if scored:
+            right = (logits.argmax(-1) == labels)[labels != IGNORE].float()
+            accuracy = right.mean() if len(right) else 0.0
+            # Pieces and batches differ in size, and in how many of their steps have a label.
+            values = {"loss": (loss.detach(), len(right)), "accuracy": (accuracy, len(right))}
         for layer, rate in zip(self.network.layer_names(), record.rates(), strict=True):
             values[f"rate_{layer}"] = (rate, record.steps * logits.shape[-2])
         for averages in (self.recent, self.epoch_means):
             averages.update(grad_norm.detach(), **values)
 
-    def _blame(self, inputs: Tensor, loss: Tensor) -> str:
+    def _blame(self, inputs: Tensor, loss: Tensor, record: Record) -> str:
         """Say where numbers stopped being finite, in the order in which they are computed."""
         where = "the loss"
         suspects = [(name, p.data, p.grad) for name, p in self.network.named_parameters()]
@@ -152,6 +173,8 @@ class SequenceClassifier(LightningModule):
             where = "the input data"
         elif broken := [name for name, data, _ in suspects if not bool(data.isfinite().all())]:
             where = f"the weights of {broken[0]}"
+        elif not bool(torch.isfinite(loss)):
+            where = f"the states of {self._first_broken_layer(record)}"
         elif broken := [
             n for n, _, g in suspects if g is not None and not bool(g.isfinite().all())
         ]:
@@ -161,6 +184,12 @@ class SequenceClassifier(LightningModule):
             f"(epoch {self.current_epoch + 1}): first seen in {where}; "
             f"the loss is {loss.item():g}."
         )
+
+    def _first_broken_layer(self, record: Record) -> str:
+        for i, state in enumerate(record.state[:-1], start=1):
+            if not all(bool(tensor.isfinite().all()) for tensor in state):
+                return f"layer{i}"
+        return "the readout"
 
     def configure_optimizers(self) -> Any:
         """Make the optimiser, with the learning rates of the three kinds of parameters."""

@@ -70,6 +70,18 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             raise
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file of a run.
+
+    Raises:
+        ConfigError: if it is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise ConfigError(f"{path} is damaged: delete the run, or bring the file back.") from None
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Paths within the folder of one run."""
@@ -145,7 +157,7 @@ class RunFolder:
             ConfigError: if it was drawn differently.
         """
         path = self.path / DRAWN
-        saved = json.loads(path.read_text()) if path.is_file() else {}
+        saved = read_json(path) if path.is_file() else {}
         if saved != drawn:
             raise ConfigError(
                 f"The run {self.path} was made on another draw of the task than this version of "
@@ -154,7 +166,7 @@ class RunFolder:
 
     def read_summary(self) -> dict[str, Any]:
         """Read the result back."""
-        return json.loads(self.summary.read_text())
+        return read_json(self.summary)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Save the result."""

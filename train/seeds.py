@@ -61,6 +61,7 @@ def _summarise(results: dict[int, Any], path: Path, console: Console) -> dict[st
         [seed, *(value for _, value in score_rows(result["test"]))]
         for seed, result in results.items()
     ]
+    reports = ", ".join(f"[seed {seed}]({path.stem}-seed{seed}/report.md)" for seed in results)
     last: list[Any] = ["mean ± sd"]
     for name, both in spread.items():
         mean, sd = both["mean"], both["sd"]
@@ -68,7 +69,8 @@ def _summarise(results: dict[int, Any], path: Path, console: Console) -> dict[st
             f"{mean:.4f} ± {sd:.4f}" if name == "loss" else f"{percent(mean)} ± {100 * sd:.1f}"
         )
     columns = ["seed", *(f"test {SCORE_TITLES[name]}" for name in scores)]
-    write_atomically(path, f"# {len(results)} seeds\n\n{table(columns, [*rows, last])}\n")
+    markdown = table(columns, [*rows, last])
+    write_atomically(path, f"# {len(results)} seeds\n\n{markdown}\n\n{reports}\n")
     console.table(columns, [*rows, last])
     console.line(f"written to {path}")
     return spread

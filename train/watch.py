@@ -15,6 +15,8 @@ SILENT = 0.001
 """Spikes a neuron and step below which a layer is called silent."""
 SATURATED = 0.5
 """The same above which it is called saturated."""
+FIRST_LOOK = 5
+"""Batches after which the health is looked at, if no row was due earlier."""
 EXPLODING = 1e3
 """Norm of the gradient, before clipping, that is called exploding."""
 
@@ -68,6 +70,7 @@ class Metrics(Callback):
         self.latest: dict[str, float] = {}
         self._warned: set[str] = set()
         self._looked = False
+        self._seen = 0
 
     def columns(self) -> list[str]:
         """Names of everything that is logged."""
@@ -79,10 +82,13 @@ class Metrics(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log a row, unless the epoch's own follows."""
+        """Log a row, unless the epoch's own follows; look at the health early in any case."""
         done = batch_idx + 1
+        self._seen += 1
         if done % self.every == 0 and done < trainer.num_training_batches:
             self._log(trainer, self.module.recent.take(), {})
+        elif self._seen == FIRST_LOOK and not self._looked:
+            self._look(self.module.recent.values())
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Keep the scores for the epoch's row."""
@@ -106,6 +112,10 @@ class Metrics(Callback):
         self.latest = row
         for logger in trainer.loggers:
             logger.log_metrics(row, step=row["batch"])
+        self._look(averages)
+
+    def _look(self, averages: dict[str, float]) -> None:
+        """Say how the network does, the first time, and what is wrong with it, every time."""
         rates = {
             name.removeprefix("rate_"): value
             for name, value in averages.items()
@@ -115,7 +125,7 @@ class Metrics(Callback):
             self._looked = True
             firing = ", ".join(f"{layer} {percent(rate)}" for layer, rate in rates.items())
             self.console.line(
-                f"first {row['batch']} batches: firing rates {firing}; "
+                f"after {int(self.module.batches)} batches: firing rates {firing}; "
                 f"gradient norm {averages['grad_norm']:.2g}, "
                 f"largest {averages['grad_norm_max']:.2g}"
             )

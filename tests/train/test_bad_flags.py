@@ -91,7 +91,7 @@ def test_a_data_folder_that_is_not_there(refused):
 
 
 def test_a_run_that_exists(refused, train):
-    folder = train("--epochs", 1)
+    folder = train("--epochs", 1, "--schedule", "constant")
     before = (folder / "metrics.csv").read_bytes()
     assert refused("--name", "run") == (
         f"The run {folder} exists already (it has finished): choose another --name for a new one."
@@ -100,7 +100,7 @@ def test_a_run_that_exists(refused, train):
 
 
 def test_going_on_with_another_setting(refused, train):
-    folder = train("--epochs", 1)
+    folder = train("--epochs", 1, "--schedule", "constant")
     assert refused("--resume", folder, "--lr", 0.1) == (
         "The run was started with --lr 0.05 and cannot go on with 0.1: leave the flag out, "
         "or start a new run."

@@ -133,7 +133,7 @@ def test_the_seed_decides_a_run(train):
 
 
 def test_only_what_changes_the_result_is_fixed_on_resume(train, tmp_path):
-    folder = train("--epochs", 1)
+    folder = train("--epochs", 1, "--schedule", "constant")
     given, found = parse(
         ["--resume", str(folder), "--log-every", "5", "--epochs", "3", "--num-workers", "1"]
     )

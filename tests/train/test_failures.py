@@ -24,7 +24,7 @@ def evaluation_refused(refused):
 
 
 def test_a_checkpoint_of_another_shape(train, evaluation_refused, refused):
-    folder = train("--epochs", 1)
+    folder = train("--epochs", 1, "--schedule", "constant")
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("- 8\n", "- 9\n"))
     for name, sentence in (
@@ -38,7 +38,7 @@ def test_a_checkpoint_of_another_shape(train, evaluation_refused, refused):
 
 
 def test_a_changed_configuration(train, evaluation_refused):
-    folder = train("--epochs", 1)
+    folder = train("--epochs", 1, "--schedule", "constant")
     with open(folder / "config.yaml", "a") as file:
         file.write("epoch: 3\n")
     assert "was written by another version of srnn, or changed." in evaluation_refused(folder)
@@ -63,7 +63,7 @@ class _Code:
 )
 def test_a_damaged_checkpoint(damage, train, evaluation_refused, refused, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder = train("--epochs", 1)
+    folder = train("--epochs", 1, "--schedule", "constant")
     for name in ("best", "last"):
         path = folder / "checkpoints" / f"{name}.ckpt"
         path.write_bytes(damage(path.read_bytes()))
@@ -82,13 +82,13 @@ def test_a_checkpoint_of_something_else(content, tmp_path):
 
 
 def test_no_checkpoint_yet(train, evaluation_refused):
-    folder = train("--epochs", 1)
+    folder = train("--epochs", 1, "--schedule", "constant")
     (folder / "checkpoints" / "best.ckpt").unlink()
     assert evaluation_refused(folder).startswith("There is no checkpoint")
 
 
 def test_a_table_that_is_gone(train, refused):
-    folder = train("--epochs", 1)
+    folder = train("--epochs", 1, "--schedule", "constant")
     (folder / "metrics.csv").unlink()
     assert refused("--resume", folder, "--epochs", 2).startswith(
         f"{folder / 'metrics.csv'} is missing or shorter than when the checkpoint was written"

@@ -8,7 +8,7 @@ import torch
 from srnn import detach
 from srnn.datasets import IGNORE, Info
 from srnn.train.config import Experiment
-from srnn.train.module import Averages, SequenceClassifier
+from srnn.train.module import Averages, SequenceClassifier, gradient_norm
 from srnn.train.schedule import learning_rate_factor
 from srnn.train.scores import criterion
 
@@ -172,3 +172,15 @@ def test_averages_live_in_the_state():
     )
     other.update(torch.tensor(1.0), loss=(7.0, 1), accuracy=(0.0, 1), rate_layer1=(0.0, 1))
     assert other.take()["grad_norm_max"] == 1.0  # it began anew
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30])
+def test_the_norm_of_an_exploding_gradient_is_finite(scale):
+    gradients = [torch.tensor([3.0, 0.0]) * scale, torch.tensor([[4.0]]) * scale]
+    torch.testing.assert_close(gradient_norm(gradients), torch.tensor(5.0 * scale))
+
+
+def test_the_norm_of_no_gradient_and_of_a_broken_one():
+    assert gradient_norm([torch.zeros(2)]) == 0
+    for broken in (float("nan"), float("inf")):
+        assert not gradient_norm([torch.ones(2), torch.tensor([broken])]).isfinite()

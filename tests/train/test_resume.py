@@ -152,7 +152,8 @@ def test_stopped_at_once(moment, tiny, disturbed, resumes):
     code, error = disturbed(tiny("--name", "run"), moment, [signal.SIGINT] * 2)
     assert code == 130
     assert error == (
-        "srnn-train: stopped at once; --resume auto goes on from the last checkpoint.\n"
+        "srnn-train: stopped at once; --resume auto goes on from the last checkpoint, if there is "
+        "one.\n"
     )
     resumes()
 

@@ -23,7 +23,7 @@ def several(tiny, tmp_path, without_plots):
             json.loads((runs / f"several-seed{seed}" / "summary.json").read_text())
             for seed in (3, 4)
         ]
-        return summaries, (runs / "several.md").read_text().strip().splitlines()[2:]
+        return summaries, (runs / "several.md").read_text().splitlines()[2:-2]
 
     return run
 

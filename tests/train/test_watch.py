@@ -82,7 +82,8 @@ def test_header(lines):
         assert all(low <= high for low, high in zip(numbers[::2], numbers[1::2], strict=True))
     total = sum(int(rows[name][2]) for name in ("layer1", "layer2", "readout"))
     assert f"training  {total} parameters, 2 epochs of 6 batches of 16; adam, learning rate" in out
-    assert re.search(r"^expected  about \d+\.\d s, without validation$", out, re.M)
+    expected = r"^expected  about \d+\.\d s an epoch, \d+\.\d s for all 2, without validation$"
+    assert re.search(expected, out, re.M)
     assert f"\nrun       {folder}\n" in out
 
 
@@ -90,7 +91,7 @@ def test_first_batches_epochs_and_summary(lines):
     folder, out = lines
     number = r"\d+\.\d+"
     assert re.search(
-        rf"^first 2 batches: firing rates layer1 {number} %, layer2 {number} %; gradient norm "
+        rf"^after 2 batches: firing rates layer1 {number} %, layer2 {number} %; gradient norm "
         rf"{number}, largest {number}$",
         out,
         re.M,
