@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from . import surrogate
-from .distributions import Distribution
+from .distributions import Distribution, constant, parse
 from .kernels import reference
-from .reset import RECURRENT_RESETS, Reset, check_reset
-from .time_constant import TimeConstant
+from .reset import RECURRENT_RESETS, Reset
+from .time_constant import TimeConstant, check_fits
 
 
 class SpikingLayer(nn.Module):
@@ -78,8 +78,9 @@ class SpikingLayer(nn.Module):
             threshold = 0.01 if papers else 1.0
         if papers and snntorch.get("learn_beta"):
             raise ValueError("learn_beta needs the decay as beta; tau_mem is learned anyway.")
-        if not bool((torch.as_tensor(threshold) > 0).all()):
-            raise ValueError(f"threshold must be positive, got {threshold}.")
+        values = torch.as_tensor(threshold)
+        if not bool(((values > 0) & values.isfinite()).all()):
+            raise ValueError(f"threshold must be positive and finite, got {threshold}.")
         if surrogate_disable:
             spike_grad = surrogate.no_gradient()
         elif spike_grad is None:
@@ -119,12 +120,21 @@ class SpikingLayer(nn.Module):
         self, given: Any, per_neuron: str, shared: str, bounds: tuple[float, float]
     ) -> TimeConstant:
         """Make a time constant of what a user gave, or of the default."""
-        if isinstance(given, TimeConstant):
-            return given
         size = self._size()
+        if isinstance(given, TimeConstant):
+            if size is not None:
+                check_fits(given, size)
+            return given
         if given is None:
             given = shared if size is None else per_neuron
-        return TimeConstant(given, size, bounds=bounds)
+        initial = parse(given)
+        if size is None and not isinstance(initial, constant):
+            # Said here too, since a layer has no argument "size".
+            raise ValueError(
+                f"{initial} draws one value per neuron: say how many with linear_features "
+                "(or conv2d_channels)."
+            )
+        return TimeConstant(initial, size, bounds=bounds)
 
     def _size(self) -> Sequence[int] | None:
         """Shape of one value per neuron, or per channel of a convolution; None if unknown."""
@@ -275,7 +285,7 @@ class SpikingLayer(nn.Module):
                 f"{type(self).__name__} expects a current of shape [time, batch, {neurons}], "
                 f"got {list(input_.shape)}."
             )
-        check_reset(reset, input_)
+        reference.check_reset(reset, input_)
         params = self.params()
         initial = self.initial_state(input_.new_empty(input_.shape[1:]))
         spikes = initial.spikes if state is None else state.spikes

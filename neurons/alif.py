@@ -29,6 +29,7 @@ Sources: Bellec et al. 2018 (NeurIPS) for the adaptive threshold; Yin, Corradi, 
 and 2021 (Nature Machine Intelligence 3) for this form, as in their code.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -105,9 +106,9 @@ class _Adaptive(LIFDynamics):
         **keywords: Any,
     ) -> None:
         super().__init__(*args, **keywords)
-        if not adaptation_strength >= 0:
+        if not 0 <= adaptation_strength < math.inf:
             raise ValueError(
-                f"adaptation_strength must not be negative, got {adaptation_strength}."
+                f"adaptation_strength must be a finite number >= 0, got {adaptation_strength}."
             )
         if not self.reset_delay:
             raise ValueError(
@@ -120,9 +121,9 @@ class _Adaptive(LIFDynamics):
                     f"got {self.threshold.numel()}."
                 )
             initial_adaptation = float(self.threshold.detach())
-        if isinstance(initial_adaptation, str) or not initial_adaptation >= 0:
+        if isinstance(initial_adaptation, str) or not 0 <= initial_adaptation < math.inf:
             raise ValueError(
-                "initial_adaptation must be a number >= 0 or 'threshold', "
+                "initial_adaptation must be a finite number >= 0 or 'threshold', "
                 f"got {initial_adaptation!r}."
             )
         self.initial_adaptation = float(initial_adaptation)
@@ -146,6 +147,10 @@ class _Adaptive(LIFDynamics):
 class ALIF(_Adaptive, LIF):
     """Adaptive leaky integrate-and-fire layer; stands for :class:`snntorch.Leaky`.
 
+    In the step call the adaptation belongs to the layer, so a layer steps one stream at a time. To
+    begin a sequence with a membrane other than zeros, call ``reset_mem`` first, or use
+    ``forward_sequence``, which carries the whole state.
+
     Args:
         tau_adapt: time constant of the adaptation in steps: a number, a distribution, the text of
             one, or a :class:`TimeConstant`.
@@ -155,7 +160,8 @@ class ALIF(_Adaptive, LIF):
         **lif: every keyword of :class:`LIF`, with its meaning.
 
     Raises:
-        ValueError: as in :class:`LIF`, and for a negative strength or adaptation.
+        ValueError: as in :class:`LIF`, and for a strength or adaptation that is negative or not
+            finite.
 
     Example:
         >>> alif = ALIF(beta=0.9)                      # in place of snntorch.Leaky(beta=0.9)
@@ -165,6 +171,10 @@ class ALIF(_Adaptive, LIF):
 
 class RALIF(_Adaptive, RLIF):
     """Recurrent adaptive leaky integrate-and-fire layer; stands for :class:`snntorch.RLeaky`.
+
+    In the step call the adaptation belongs to the layer, so a layer steps one stream at a time. To
+    begin a sequence with a membrane other than zeros, call ``reset_mem`` first, or use
+    ``forward_sequence``, which carries the whole state.
 
     Args:
         tau_adapt: as in :class:`ALIF`.

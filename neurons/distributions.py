@@ -42,6 +42,11 @@ class Distribution(ABC):
     def __str__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{value:g}' for value in astuple(self))})"
 
+    @property
+    def support(self) -> tuple[float, float]:
+        """Lowest and highest value that it can draw."""
+        return -math.inf, math.inf
+
     @abstractmethod
     def sample(self, shape: Sequence[int]) -> Tensor:
         """Draw a float32 tensor of the given shape from torch's global generator."""
@@ -52,6 +57,11 @@ class constant(Distribution):  # noqa: N801 - reads as a function, as torch.dist
     """Every neuron starts from the same value."""
 
     value: float
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The value."""
+        return self.value, self.value
 
     def sample(self, shape: Sequence[int]) -> Tensor:
         """Return a tensor filled with the value."""
@@ -86,6 +96,11 @@ class uniform(Distribution):  # noqa: N801
         super().__post_init__()
         if self.low > self.high:
             raise ValueError(f"{self}: low must not exceed high.")
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The range."""
+        return self.low, self.high
 
     def sample(self, shape: Sequence[int]) -> Tensor:
         """Draw from U(low, high)."""

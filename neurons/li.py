@@ -19,8 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from .distributions import Distribution
-from .reset import check_reset
-from .time_constant import TimeConstant
+from .kernels.reference import check_reset
+from .time_constant import TimeConstant, check_fits
 
 
 class LIState(NamedTuple):
@@ -57,7 +57,7 @@ class LI(nn.Module):
             :class:`TimeConstant`.
 
     Raises:
-        ValueError: if the time constant is out of range.
+        ValueError: if the time constant is out of range, or a given one has another size.
 
     Example:
         >>> li = LI(2, tau_mem=20.0)
@@ -71,7 +71,9 @@ class LI(nn.Module):
     ) -> None:
         super().__init__()
         self.neurons = neurons
-        if not isinstance(tau_mem, TimeConstant):
+        if isinstance(tau_mem, TimeConstant):
+            check_fits(tau_mem, (neurons,))
+        else:
             tau_mem = TimeConstant(tau_mem, neurons, bounds=(1.0, 200.0))
         self.tau_mem = tau_mem
 

@@ -56,16 +56,3 @@ RECURRENT_RESETS = FEED_FORWARD_RESETS | {"zero": Reset(_keep, _clear_after)}
 def quantised(reset: Reset, quantise: Callable[[Tensor], Tensor]) -> Reset:
     """The same reset with snnTorch's ``state_quant`` applied to the membrane it leaves."""
     return Reset(reset.before_leak, lambda u, S, B: quantise(reset.after_leak(u, S, B)))
-
-
-def check_reset(reset: Tensor | None, input_: Tensor) -> None:
-    """Refuse a mask of new episodes that does not fit the [time, batch, ...] of an input.
-
-    Raises:
-        ValueError: if the mask has another shape than [time, batch].
-    """
-    if reset is not None and reset.shape != input_.shape[:2]:
-        raise ValueError(
-            f"The reset mask must have the shape [time, batch] = {list(input_.shape[:2])}, "
-            f"got {list(reset.shape)}."
-        )

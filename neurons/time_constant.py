@@ -46,7 +46,8 @@ class TimeConstant(nn.Module):
 
     Args:
         initial: where tau starts, in steps: a number, a distribution such as ``normal(20, 5)``, or
-            the text of one. Values outside the bounds are clipped to them.
+            the text of one. Draws outside the bounds are clipped to them, and a start on a bound
+            is placed a hair inside, 0.01 % of the logarithmic range, so that it can be learned.
         size: shape of the neurons, for example ``128`` or ``(16, 1, 1)``; None for one shared
             value.
         bounds: lowest and highest tau. The raw parametrisation ignores them, but starts a neuron
@@ -56,8 +57,9 @@ class TimeConstant(nn.Module):
         dt: length of one step, in the unit of tau.
 
     Raises:
-        ValueError: for a tau, bound or dt that is not positive, bounds in the wrong order, an
-            unknown parametrisation, or a distribution without a size to draw for.
+        ValueError: for a tau, bound or dt that is not positive, bounds in the wrong order, a
+            number or a range of a distribution outside the bounds, an unknown parametrisation, or a
+            distribution without a size to draw for.
 
     Example:
         >>> tau = TimeConstant(20.0, size=3)
@@ -90,8 +92,14 @@ class TimeConstant(nn.Module):
         self.dt = float(dt)
 
         self.initial = parse(initial)
-        if isinstance(self.initial, constant) and self.initial.value <= 0:
-            raise ValueError(f"A time constant must be positive, got {self.initial.value:g}.")
+        # A tail may be clipped; a start that lies outside as a whole is a mistake.
+        start = self.initial
+        named = f"{start.value:g}" if isinstance(start, constant) else str(start)
+        lowest, highest = start.support
+        if highest <= 0:
+            raise ValueError(f"A time constant must be positive, got {named}.")
+        if not self._raw and (highest < low or lowest > high):
+            raise ValueError(f"tau {named} lies outside the bounds {low:g} .. {high:g}.")
         if size is None:
             if not isinstance(self.initial, constant):
                 raise ValueError(
@@ -123,24 +131,29 @@ class TimeConstant(nn.Module):
 
     @torch.no_grad()
     def assign(self, tau: Tensor) -> None:
-        """Set the time constants, clipped to the bounds.
+        """Set the time constants; the bounded form clips them, the raw form takes them as they are.
 
         Args:
             tau: values in the unit of dt, of this time constant's shape.
 
         Raises:
-            ValueError: if a value is not a positive number, or the shape is another one.
+            ValueError: if a value is not finite or, in the bounded form, not positive, or if the
+                shape is another one.
         """
         if tau.shape != self.theta.shape:
             raise ValueError(
                 f"These time constants have the shape {tuple(self.theta.shape)}, "
                 f"the given values {tuple(tau.shape)}."
             )
-        if not bool((tau > 0).all() & tau.isfinite().all()):
-            raise ValueError("A time constant must be a positive, finite number.")
+        finite = bool(tau.isfinite().all())
         if self._raw:
+            # Published networks hold negative ones; they load as they were trained.
+            if not finite:
+                raise ValueError("A raw time constant must be a finite number.")
             self.theta.copy_(tau)
             return
+        if not finite or not bool((tau > 0).all()):
+            raise ValueError("A time constant must be a positive, finite number.")
         low, high = self.bounds
         position = torch.log(tau.double().clamp(low, high) / low) / math.log(high / low)
         self.theta.copy_(torch.logit(position, eps=_MARGIN))
@@ -150,3 +163,26 @@ class TimeConstant(nn.Module):
         kept = "raw" if self._raw else f"bounds=({self.bounds[0]:g}, {self.bounds[1]:g})"
         learned = "" if self.theta.requires_grad else ", fixed"
         return f"{self.initial}, size={tuple(self.theta.shape)}, {kept}{learned}"
+
+
+def check_fits(given: TimeConstant, size: Sequence[int]) -> None:
+    """Refuse a time constant that is neither shared nor of a layer's size.
+
+    Args:
+        given: what a user made for the layer.
+        size: shape of the layer's own values, one per neuron or per channel.
+
+    Raises:
+        ValueError: if its shape does not broadcast to the size.
+    """
+    shape, own = tuple(given.theta.shape), tuple(size)
+    try:
+        fits = torch.broadcast_shapes(shape, own) == own
+    except RuntimeError:
+        fits = False
+    if not fits:
+        neurons = "neurons" if len(own) == 1 else "channels"
+        raise ValueError(
+            f"The time constant has {given.theta.numel()} values, the layer {own[0]} {neurons}: "
+            f"its shape {shape} does not broadcast to {own}."
+        )

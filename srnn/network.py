@@ -8,6 +8,7 @@ only the recurrence within the neuron steps through time.
 Source: Yin, Corradi, Bohté 2020 (ICONS) and 2021 (Nature Machine Intelligence 3).
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -90,7 +91,7 @@ class SRNN(nn.Module):
         between: makes the module between projection and neuron of a layer, given its number of
             neurons.
         **neuron_options: keywords of the neuron class: ``tau_mem``, ``tau_adapt``, ``threshold``,
-            ...
+            ... Every layer gets its own copy of them.
 
     Raises:
         ValueError: for sizes below one, or options that the neuron refuses.
@@ -125,7 +126,8 @@ class SRNN(nn.Module):
         self.layers: Any = nn.ModuleList(
             Layer(
                 nn.Linear(below, width),
-                neuron(linear_features=width, **neuron_options),
+                # Copies, since layers that share a given TimeConstant would learn one between them.
+                neuron(linear_features=width, **copy.deepcopy(neuron_options)),
                 None if between is None else between(width),
             )
             for below, width in pairwise(widths)

@@ -36,11 +36,12 @@ class NetworkOptions:
     """Neurons of each hidden layer: --hidden 128,128."""
     tau_mem: str = "normal(20, 5)"
     """Initial membrane time constants, in steps: a number, normal(mean, std), uniform(low, high) or
-    loguniform(low, high)."""
+    loguniform(low, high);
+    they stay between 1 and 200."""
     tau_adapt: str = "normal(150, 10)"
-    """Initial time constants of the adaptation, in steps."""
+    """Initial time constants of the adaptation, in steps; they stay between 1 and 2000."""
     tau_readout: str = "normal(20, 5)"
-    """Initial time constants of the leaky readout, in steps."""
+    """Initial time constants of the leaky readout, in steps; they stay between 1 and 200."""
     learn_tau: bool = True
     """Learn the time constants; otherwise they stay as drawn."""
     threshold: float = 0.01

@@ -173,8 +173,9 @@ class SequenceClassifier(LightningModule):
             where = "the input data"
         elif broken := [name for name, data, _ in suspects if not bool(data.isfinite().all())]:
             where = f"the weights of {broken[0]}"
-        elif not bool(torch.isfinite(loss)):
-            where = f"the states of {self._first_broken_layer(record)}"
+        elif broken := self._broken_layers(record):
+            # The loss may be finite all the same: a NaN membrane just never fires.
+            where = f"the states of {broken[0]}"
         elif broken := [
             n for n, _, g in suspects if g is not None and not bool(g.isfinite().all())
         ]:
@@ -185,11 +186,16 @@ class SequenceClassifier(LightningModule):
             f"the loss is {loss.item():g}."
         )
 
-    def _first_broken_layer(self, record: Record) -> str:
-        for i, state in enumerate(record.state[:-1], start=1):
-            if not all(bool(tensor.isfinite().all()) for tensor in state):
-                return f"layer{i}"
-        return "the readout"
+    @staticmethod
+    def _broken_layers(record: Record) -> list[str]:
+        *hidden, readout = record.state
+        states = {f"layer{i}": state for i, state in enumerate(hidden, start=1)}
+        states["the readout"] = readout.neurons
+        return [
+            name
+            for name, state in states.items()
+            if not all(bool(tensor.isfinite().all()) for tensor in state)
+        ]
 
     def configure_optimizers(self) -> Any:
         """Make the optimiser, with the learning rates of the three kinds of parameters."""

@@ -7,6 +7,19 @@ import torch
 from torch import Tensor
 
 
+def check_reset(reset: Tensor | None, input_: Tensor) -> None:
+    """Refuse a mask of new episodes that does not fit the [time, batch, ...] of an input.
+
+    Raises:
+        ValueError: if the mask has another shape than [time, batch].
+    """
+    if reset is not None and reset.shape != input_.shape[:2]:
+        raise ValueError(
+            f"The reset mask must have the shape [time, batch] = {list(input_.shape[:2])}, "
+            f"got {list(reset.shape)}."
+        )
+
+
 def run(
     advance: Callable[[Tensor, Tensor, Any], tuple[Tensor, Any]],
     input_: Tensor,

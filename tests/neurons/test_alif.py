@@ -148,8 +148,11 @@ def test_the_adaptation_starts_where_it_is_told():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"adaptation_strength": -1.0}, "adaptation_strength must not be negative, got -1"),
-        ({"adaptation_strength": math.nan}, "adaptation_strength must not be negative, got nan"),
+        ({"adaptation_strength": -1.0}, "adaptation_strength must be a finite number >= 0, got -1"),
+        ({"adaptation_strength": math.nan}, "adaptation_strength must be .* got nan"),
+        ({"adaptation_strength": math.inf}, "adaptation_strength must be .* got inf"),
+        ({"initial_adaptation": math.inf}, "initial_adaptation must be a finite .* got inf"),
+        ({"initial_adaptation": math.nan}, "initial_adaptation must be a finite .* got nan"),
         ({"tau_adapt": -2.0}, "time constant must be positive, got -2"),
         ({"tau_adapt": math.nan}, "must be a finite number"),
         ({"tau_adapt": "norm(1)"}, r"'norm\(1\)' is not a distribution"),

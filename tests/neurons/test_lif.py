@@ -141,9 +141,11 @@ def test_surrogate_disable_stops_the_gradient():
         ({"tau_mem": "gauss(1)"}, r"'gauss\(1\)' is not a distribution"),
         ({"beta": 0.9, "tau_mem": 20.0}, "beta .* or tau_mem, not both"),
         ({"tau_mem": 20.0, "learn_beta": True}, "learn_beta needs the decay as beta"),
-        ({"threshold": 0.0}, "threshold must be positive, got 0"),
-        ({"threshold": -1.0}, "threshold must be positive, got -1"),
-        ({"threshold": math.nan}, "threshold must be positive, got nan"),
+        ({"threshold": 0.0}, "threshold must be positive and finite, got 0"),
+        ({"threshold": -1.0}, "threshold must be positive and finite, got -1"),
+        ({"threshold": math.nan}, "threshold must be positive and finite, got nan"),
+        ({"threshold": math.inf}, "threshold must be positive and finite, got inf"),
+        ({"tau_mem": 500}, r"tau 500 lies outside the bounds 1 \.\. 200"),
         ({"threshold": torch.tensor([1.0, -1.0])}, "threshold must be positive"),
         ({"reset_mechanism": "none at all"}, "reset_mechanism must be set to either"),
     ],
@@ -154,7 +156,7 @@ def test_what_makes_no_sense_is_refused_by_name(kind, options, message):
 
 
 def test_a_distribution_needs_to_know_how_many_neurons():
-    with pytest.raises(ValueError, match=r"normal\(20, 5\) draws one value per neuron"):
+    with pytest.raises(ValueError, match=r"normal\(20, 5\) draws .* linear_features \(or conv2d"):
         LIF(tau_mem="normal(20, 5)")
 
 

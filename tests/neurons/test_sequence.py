@@ -66,7 +66,9 @@ def test_stepping_equals_the_whole_sequence(kind, given, reset_mechanism, hidden
         for pair in ((S, u), (spikes, membrane))
     ]
     for a, b in zip(*gradients, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+        # Not to the last bit: the two graphs sum the same terms in another order, which leaves a
+        # few roundings of float32 (6e-8) of the largest terms, about 100; 2e-5 was measured.
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=3e-5)
 
 
 @pytest.mark.parametrize("kind", [LIF, RLIF])
@@ -324,4 +326,4 @@ def test_only_a_detached_membrane_cuts_the_gradient_of_the_adaptation():
         for spikes in (stepped, whole)
     ]
     assert gradients[1].abs().min() > 0
-    torch.testing.assert_close(*gradients)
+    torch.testing.assert_close(*gradients)  # summed over the steps in another order

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srnn.neurons import TimeConstant, constant, normal, uniform
+from srnn.neurons import LI, LIF, TimeConstant, constant, normal, uniform
 
 OPTIMISERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=1.0),
@@ -39,10 +39,16 @@ def test_one_value_is_drawn_for_each_neuron():
     torch.testing.assert_close(held.tau, expected, rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize(("drawn", "bound"), [(1e-3, 1.0), (1e6, 1000.0)])
-def test_a_start_outside_the_bounds_is_clipped_and_can_leave_them(drawn, bound):
-    held = TimeConstant(drawn, 3)
-    torch.testing.assert_close(held.tau, torch.full((3,), bound), rtol=1e-3, atol=0)
+@pytest.mark.parametrize(
+    ("initial", "bound"),
+    [(1.0, 1.0), (1000.0, 1000.0), (normal(-1e9, 1), 1.0), (normal(1e9, 1), 1000.0)],
+    ids=str,
+)
+def test_a_start_on_a_bound_or_a_tail_clipped_to_it_can_leave_it(initial, bound):
+    held = TimeConstant(initial, 3)
+    # 0.01 % of the logarithmic range inside: log(1000) 1e-4 = 0.07 %.
+    torch.testing.assert_close(held.tau, torch.full((3,), bound), rtol=7e-4, atol=0)
+    assert (held.tau != bound).all()
     held.tau.log().sum().backward()
     assert (held.theta.grad > 1e-5).all()
 
@@ -138,12 +144,32 @@ def test_assigned_values_must_be_positive_and_finite(bad):
     torch.testing.assert_close(held.tau.detach(), torch.full((2,), 20.0))
 
 
+def test_a_raw_time_constant_takes_a_published_negative_value_but_no_other_nonsense():
+    held = TimeConstant(20.0, 2, parametrization="raw")
+    held.assign(torch.tensor([-3.0, 0.04]))
+    assert torch.equal(held.tau, torch.tensor([-3.0, 0.04]))
+    for bad in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="raw time constant must be a finite number"):
+            held.assign(torch.tensor([10.0, bad]))
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
         ((-5.0,), {}, "must be positive, got -5"),
         ((0.0,), {}, "must be positive, got 0"),
         (("-5",), {}, "must be positive, got -5"),
+        ((-5.0,), {"parametrization": "raw"}, "must be positive, got -5"),
+        ((uniform(-10, -5), 3), {}, r"must be positive, got uniform\(-10, -5\)"),
+        (
+            (uniform(-10, -5), 3),
+            {"parametrization": "raw"},
+            r"must be positive, got uniform\(-10, -5\)",
+        ),
+        ((500.0, 3), {"bounds": (1, 200)}, r"tau 500 lies outside the bounds 1 \.\. 200"),
+        ((0.5,), {}, r"tau 0\.5 lies outside the bounds 1 \.\. 1000"),
+        (("uniform(0.1, 0.9)", 3), {}, r"tau uniform\(0\.1, 0\.9\) lies outside the bounds 1"),
+        (("loguniform(2e3, 3e3)", 3), {}, r"tau loguniform\(2000, 3000\) lies outside"),
         ((math.nan,), {}, r"constant\(nan\): value must be a finite number"),
         ((20.0,), {"parametrization": "log"}, "'bounded' or 'raw', got 'log'"),
         (("normal(20, 5)",), {}, r"normal\(20, 5\) draws one value per neuron: .* size"),
@@ -163,3 +189,25 @@ def test_what_makes_no_sense_is_refused_by_name(arguments, options, message):
 def test_assigning_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"shape \(3,\), the given values \(2,\)"):
         TimeConstant(constant(20), 3).assign(torch.ones(2))
+
+
+@pytest.mark.parametrize("size", [None, 1, 8])
+def test_a_shared_time_constant_and_one_of_the_layer_s_size_are_taken(size):
+    held = TimeConstant(20.0, size)
+    assert LIF(tau_mem=held, linear_features=8).tau_mem is held
+    assert LI(8, held).tau_mem is held
+
+
+@pytest.mark.parametrize(
+    ("size", "layer", "message"),
+    [
+        (4, lambda held: LIF(tau_mem=held, linear_features=8), "has 4 values, the layer 8 neurons"),
+        (4, lambda held: LI(8, held), "has 4 values, the layer 8 neurons"),
+        # These broadcast against the neurons, but to more than there are.
+        (4, lambda held: LIF(tau_mem=held, linear_features=1), "has 4 values, the layer 1 neurons"),
+        (4, lambda held: LIF(tau_mem=held, conv2d_channels=4), r"\(4,\) .* \(4, 1, 1\)"),
+    ],
+)
+def test_a_time_constant_of_another_size_is_refused(size, layer, message):
+    with pytest.raises(ValueError, match=message):
+        layer(TimeConstant(20.0, size))

@@ -4,6 +4,7 @@ import importlib.util
 import sys
 
 import pytest
+import torch
 
 from srnn.train import main
 
@@ -44,11 +45,19 @@ from srnn.train import main
         ("--resume nowhere", "--resume nowhere: there is no run with a checkpoint in this folder"),
         ("--devices 2 --tbptt 5", "--tbptt updates several times a batch, which processes"),
         ("--num-nodes 2", "A run on several nodes needs a --name that all of them know."),
+        ("--accelerator cuda", "--accelerator cuda: this machine has no such device"),
+        ("--input-gain -1", "--input-gain must be positive; got -1.0."),
+        ("--seed 4294967296", "--seed must be below 2**32; got 4294967296."),
+        ("--burn-in 24", "--burn-in 24 leaves nothing of sequences of 24 steps."),
+        ("--burn-in 3 --readout last", "--readout last sums nothing: leave --burn-in out."),
+        ("--surrogate triangle(width=0)", "--surrogate 'triangle(width=0)' is unknown"),
         ("--seeds 2 --resume auto", "--resume with --seeds goes with auto and a --name"),
         ("--seeds 2 --devices 2", "--seeds makes one run after another, on one device"),
     ],
 )
 def test_wrong_flag(flags, sentence, refused, tmp_path):
+    if "cuda" in flags and torch.cuda.is_available():
+        pytest.skip("this machine has the device whose absence is tested")
     assert refused(*flags.split()).startswith(sentence)
     assert not any(tmp_path.glob("recall/*"))
 
@@ -105,6 +114,21 @@ def test_going_on_with_another_setting(refused, train):
         "The run was started with --lr 0.05 and cannot go on with 0.1: leave the flag out, "
         "or start a new run."
     )
+
+
+def test_going_on_with_an_edited_file(refused, train, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("lr: 0.1\nname: null\nresume: null\n")
+    train("--config", file)
+    file.write_text("lr: 0.2\nname: null\nresume: null\n")
+    assert "started with --lr 0.1 and cannot go on with 0.2" in refused(
+        "--name", "run", "--resume", "auto", "--config", file
+    )
+
+
+def test_going_on_where_the_rate_falls_over_the_epochs(refused, train):
+    folder = train("--epochs", 1, "--schedule", "linear")
+    assert "falls over --epochs 1 (--schedule linear)" in refused("--resume", folder)
 
 
 def test_going_on_for_more_epochs(train, outcome):

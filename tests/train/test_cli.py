@@ -63,6 +63,8 @@ def test_help_documents_every_setting(capsys):
         ("--learn-tau=false", "learn_tau", False),
         ("--hidden 128,64", "hidden", [128, 64]),
         ("--hidden 128 64", "hidden", [128, 64]),
+        ("--hidden 128, 64", "hidden", [128, 64]),
+        ("--hidden [128, 64]", "hidden", [128, 64]),
         ("--hidden 128 64 --epochs 3", "hidden", [128, 64]),
         ("--hidden [128,64]", "hidden", [128, 64]),
         ("--hidden=128,64", "hidden", [128, 64]),

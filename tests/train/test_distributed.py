@@ -15,10 +15,15 @@ COMMAND = Path(sys.executable).with_name("srnn-train")
 
 @pytest.mark.slow
 @pytest.mark.skipif(not COMMAND.exists(), reason="needs the installed command")
-def test_two_processes_train_as_one_with_batches_twice_as_large(tiny, train, tmp_path):
+@pytest.mark.parametrize("torchrun", [False, True], ids=["by itself", "by torchrun"])
+def test_two_processes_train_as_one_with_batches_twice_as_large(torchrun, tiny, train, tmp_path):
     flags = tiny("--devices", 2, "--accelerator", "cpu", "--batch-size", 8, "--name", "two")
-    done = subprocess.run([COMMAND, *flags], capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (0, "")
+    launcher = [COMMAND.with_name("torchrun"), "--standalone", "--nproc-per-node", "2"]
+    command = [*(launcher if torchrun else []), COMMAND, *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    if not torchrun:  # which has remarks of its own
+        assert done.stderr == ""
     assert done.stdout.count("\nrun       ") == 1
     assert [path.name for path in (tmp_path / "recall").iterdir()] == ["two"]
     two, one = tmp_path / "recall" / "two", train(name="one")

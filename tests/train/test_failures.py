@@ -174,7 +174,12 @@ def _break_weights(network, _):
     network.layers[1].neuron.recurrent.weight[0, 0] = NAN
 
 
+def _break_current(network, _):
+    network.layers[1].projection.register_forward_hook(lambda *args: args[-1] * NAN)
+
+
 CAUSES = {
+    "the states of layer2": _break_current,
     "the input data": lambda _, data: (data[0] * NAN, data[1]),
     "the weights of layers.1.neuron.recurrent.weight": _break_weights,
     "the gradient of layers.1.projection.weight": _break_gradient,

@@ -116,3 +116,13 @@ def test_time_constants_of_layers_that_differ(tmp_path):
     path = tmp_path / "taus.png"
     plots.time_constants(before, {name: tau * 1.1 for name, tau in before.items()}, path)
     assert path.stat().st_size > 5000
+
+
+def test_scored_again_on_a_smaller_machine(train, capsys):
+    folder = train()
+    config = folder / "config.yaml"
+    text = config.read_text()
+    config.write_text(
+        text.replace("threads: 1", "threads: 4096").replace("devices: 1", "devices: 64")
+    )
+    assert main.evaluate([str(folder)]) == 0
