@@ -148,7 +148,17 @@ def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> 
         raise NotFiniteError(f"{error} {last or 'There is no earlier checkpoint.'}") from None
     except SystemExit:  # what Lightning makes of a signal before the first batch, or a second one
         raise KeyboardInterrupt from None
-    return _finish(experiment, folder, splits, network, checkpoints, trainer, console)
+    try:
+        return _finish(experiment, folder, splits, network, checkpoints, trainer, console)
+    finally:
+        _part_from_others()
+
+
+def _part_from_others() -> None:
+    """Let the processes of a distributed run end together: one that is gone breaks the others."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def _finish(

@@ -10,6 +10,7 @@ matplotlib.use("Agg")  # no display is needed, or wanted, on a training machine
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
@@ -27,6 +28,8 @@ _STYLE: Any = {
     "axes.spines.right": False,
     "font.size": 9,
 }
+_MOST_CURVES = 8
+"""Analog channels that are drawn as curves, one above the other."""
 _MOST_NEURONS = 128
 """Neurons of a layer that a raster shows; more could not be told apart."""
 
@@ -89,6 +92,25 @@ def learning_curves(metrics: Path, path: Path) -> None:
         _save(figure, path)
 
 
+def _draw_activity(axis: Axes, values: np.ndarray) -> None:
+    """Draw [time, channels]: events as ticks, a few analog channels as curves, many as an image."""
+    channels = values.shape[1]
+    if np.isin(values, (-1, 0, 1)).all():
+        step, channel = np.nonzero(values)
+        height = 120 / channels  # of a tick, in points: rows just touch
+        axis.scatter(
+            step, channel, s=min(height, 8) ** 2, marker="|", color="black", linewidths=0.8
+        )
+    elif channels <= _MOST_CURVES:
+        axis.plot(
+            values / max(1e-9, np.abs(values).max()) * 0.8 + np.arange(channels) - 0.4, lw=0.8
+        )
+    else:
+        axis.imshow(values.T, aspect="auto", cmap="Greys", interpolation="none")
+    axis.set_ylim(-0.5, channels - 0.5)
+    axis.set_yticks(range(0, channels, max(1, channels // 4)))
+
+
 def raster(
     inputs: Tensor, record: Record, names: Sequence[str], thresholds: Tensor, title: str, path: Path
 ) -> None:
@@ -112,16 +134,7 @@ def raster(
         )
         for axis, (name, events) in zip(axes, panels.items(), strict=False):
             shown = min(events.shape[1], _MOST_NEURONS)
-            values = events[:, :shown].numpy()
-            if np.isin(values, (-1, 0, 1)).all():
-                step, neuron = np.nonzero(values)
-                height = 120 / shown  # of a tick, in points: rows just touch
-                axis.scatter(
-                    step, neuron, s=min(height, 8) ** 2, marker="|", color="black", linewidths=0.8
-                )
-            else:  # an analog input
-                axis.imshow(values.T, aspect="auto", cmap="Greys", interpolation="none")
-            axis.set_ylim(-0.5, shown - 0.5)
+            _draw_activity(axis, events[:, :shown].numpy())
             more = f" (first {shown} of {events.shape[1]})" if shown < events.shape[1] else ""
             rate = float((events != 0).float().mean())
             axis.set_title(f"{name}{more}: {100 * rate:.1f} % active a step", loc="left")

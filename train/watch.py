@@ -95,12 +95,14 @@ class Metrics(Callback):
         self.validation = self.module.scores.compute()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log the epoch's row: its means, the validation, the mean time constants."""
-        self.module.recent.take()
+        """Log a row with the validation and the mean time constants; keep the epoch's means."""
         scores = {f"val/{name}": value for name, value in self.validation.items()}
         taus = self.module.network.time_constants()
         means = {f"tau/{name}": float(tau.mean()) for name, tau in taus.items()}
-        self._log(trainer, self.module.epoch_means.take(), scores | means)
+        # The row holds the means since the last one, like all others, so that its curves are even.
+        self._log(trainer, self.module.recent.take(), scores | means)
+        whole = self.module.epoch_means.take()
+        self.latest |= {_column(name): value for name, value in whole.items()}
 
     def _log(self, trainer: Trainer, averages: dict[str, float], more: dict[str, float]) -> None:
         row = {
