@@ -214,12 +214,13 @@ class SpikingLayer(nn.Module):
         kept = self.mem
         mem = kept if mem is None else mem
         # snnTorch's users begin a sequence with a membrane of zeros, and know of no other state.
-        anew = mem is not kept and not bool(mem.any())
+        hidden = self._hidden_states()
+        anew = bool(hidden) and mem is not kept and not bool(mem.any())
         # Whoever detached the membrane truncates the gradient here.
         truncated = self._kept_gradient and not mem.requires_grad
         state = initial
         if mem.shape == input_.shape:
-            for name in self._hidden_states():
+            for name in hidden:
                 value = getattr(self, name)
                 if value.shape == mem.shape and not anew:
                     state = state._replace(**{name: value.detach() if truncated else value})
@@ -228,7 +229,7 @@ class SpikingLayer(nn.Module):
             spikes = initial.spikes
         spikes, state = self._advance(input_, spikes, state, params)
         self._buffers["mem"] = state.membrane  # past __setattr__, which takes a zero for a reset
-        for name in self._hidden_states():
+        for name in hidden:
             self._buffers[name] = getattr(state, name)
         self._kept_gradient = state.membrane.requires_grad
         return spikes, state.membrane
@@ -244,10 +245,12 @@ class SpikingLayer(nn.Module):
         knows.
         """
         super().__setattr__(name, value)
-        if name == "mem" and isinstance(value, Tensor) and not bool(value.any()):
+        if name != "mem" or not isinstance(value, Tensor):
+            return
+        if (hidden := self._hidden_states()) and not bool(value.any()):
             initial = self.initial_state(value)
-            for hidden in self._hidden_states():
-                self._buffers[hidden] = getattr(initial, hidden)
+            for state in hidden:
+                self._buffers[state] = getattr(initial, state)
 
     # -------------------------------------------------------------------------- whole sequences
 

@@ -201,17 +201,20 @@ class SRNN(nn.Module):
             membranes=tuple(membranes) if keep_membranes else None,
         )
 
+    def named_layers(self) -> list[tuple[str, Any]]:
+        """Hidden layers and readout, each with a projection and a neuron, by name."""
+        hidden = [(f"layer{i}", layer) for i, layer in enumerate(self.layers, start=1)]
+        return [*hidden, ("readout", self.readout)]
+
     def layer_names(self) -> list[str]:
         """Names of the layers that spike, in the order of :attr:`Record.counts`."""
-        names = [f"layer{i}" for i, _ in enumerate(self.layers, start=1)]
-        return names if isinstance(self.readout.neuron, LI) else [*names, "readout"]
+        return [name for name, layer in self.named_layers() if not isinstance(layer.neuron, LI)]
 
     def time_constants(self) -> dict[str, Tensor]:
         """Current time constants, in steps, by name (``layer1.tau_adapt``); detached copies."""
         taus = {}
-        named = [(f"layer{i}", layer.neuron) for i, layer in enumerate(self.layers, start=1)]
-        for name, neuron in [*named, ("readout", self.readout.neuron)]:
-            for key, module in neuron.named_children():
+        for name, layer in self.named_layers():
+            for key, module in layer.neuron.named_children():
                 if isinstance(module, TimeConstant):
                     taus[f"{name}.{key}"] = module.tau.detach().clone().flatten()
         return taus

@@ -106,18 +106,19 @@ def _thresholds(layer: Layer, inputs: Tensor) -> Tensor:
     return torch.stack(thresholds)
 
 
-def check_fits(network: SRNN, checkpoint: Path) -> dict[str, Tensor]:
+def check_fits(network: SRNN, checkpoint: Path) -> tuple[dict[str, Tensor], int]:
     """Read the weights of a checkpoint and compare their shapes with a network's.
 
     Returns:
-        The weights, as the network's ``state_dict``.
+        The weights, as the network's ``state_dict``, and the epoch that they are from.
 
     Raises:
         ConfigError: if there is no checkpoint, or it is one of another network.
     """
+    content = read_checkpoint(checkpoint)
     weights = {
         name.removeprefix("network."): value
-        for name, value in read_checkpoint(checkpoint)["state_dict"].items()
+        for name, value in content["state_dict"].items()
         if name.startswith("network.")
     }
     expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
@@ -128,16 +129,18 @@ def check_fits(network: SRNN, checkpoint: Path) -> dict[str, Tensor]:
                 f"The checkpoint {checkpoint} does not fit the network of its {CONFIG}: {name} has "
                 f"the shape {found.get(name)} there and {expected.get(name)} here."
             )
-    return weights
+    return weights, content["epoch"] + 1
 
 
-def load_weights(network: SRNN, folder: RunFolder) -> None:
-    """Put the best weights of a run into a network.
+def load_weights(network: SRNN, folder: RunFolder) -> int:
+    """Put the best weights of a run into a network, and return the epoch that they are from.
 
     Raises:
         ConfigError: if there is no checkpoint, or it is one of another network.
     """
-    network.load_state_dict(check_fits(network, folder.best))
+    weights, epoch = check_fits(network, folder.best)
+    network.load_state_dict(weights)
+    return epoch
 
 
 def evaluate_run(folder: RunFolder, data_dir: str | None, console: Console) -> dict[str, float]:
@@ -164,8 +167,7 @@ def evaluate_run(folder: RunFolder, data_dir: str | None, console: Console) -> d
     choose_threads(experiment, splits.info.channels)
     folder.check_drawn(splits.train.drawn)
     network = build_network(experiment, splits.info)
-    load_weights(network, folder)
-    epoch = read_checkpoint(folder.best)["epoch"] + 1
+    epoch = load_weights(network, folder)
     tested = evaluate(network, splits.test, experiment.batch_size)
     console.line(
         f"{splits.info.title}: {tested.sequences} test sequences, weights of epoch {epoch}"

@@ -20,9 +20,10 @@ from .build import build_data, build_network, training_loader
 from .checkpoints import AtomicCheckpoints, Checkpoints
 from .config import Experiment
 from .console import Console, duration, first_process, percent
+from .device import device_and_reason
 from .errors import ConfigError, NotFiniteError
 from .evaluate import Evaluation, check_fits, evaluate, load_weights, look_at
-from .header import device_and_reason, print_header
+from .header import print_header
 from .metrics_csv import MetricsCSV
 from .module import SequenceClassifier
 from .report import score_rows, write_report

@@ -4,14 +4,12 @@ import copy
 import time
 from pathlib import Path
 
-import torch
-
 from srnn import SRNN
 from srnn.datasets import Info, Splits
 
 from .config import Experiment
 from .console import Console, duration
-from .errors import ConfigError
+from .device import training_device
 from .scores import criterion
 
 
@@ -71,9 +69,8 @@ def _architecture(experiment: Experiment, info: Info) -> str:
 def layer_rows(network: SRNN) -> list[list[str]]:
     """Return name, neurons, parameters and range of the time constants of each layer."""
     taus = network.time_constants()
-    hidden = [(f"layer{i}", layer) for i, layer in enumerate(network.layers, start=1)]
     rows = []
-    for name, layer in [*hidden, ("readout", network.readout)]:
+    for name, layer in network.named_layers():
         parameters = sum(p.numel() for p in layer.parameters() if p.requires_grad)
         ranges = []
         for key in ("tau_mem", "tau_adapt"):
@@ -90,8 +87,7 @@ def seconds_per_batch(experiment: Experiment, splits: Splits, network: SRNN) -> 
 
     No random numbers are drawn and the network is left as it is.
     """
-    on_cpu = experiment.accelerator == "cpu" or not torch.accelerator.is_available()
-    device = torch.device("cpu") if on_cpu else torch.accelerator.current_accelerator()
+    device = training_device(experiment.accelerator)
     trial = copy.deepcopy(network).to(device)
     batch = splits.train.__getitems__(range(min(experiment.batch_size, len(splits.train))))
     inputs, targets = (tensor.to(device) for tensor in batch)
@@ -103,26 +99,3 @@ def seconds_per_batch(experiment: Experiment, splits: Splits, network: SRNN) -> 
         loss.item()  # waits for the device
         seconds = time.perf_counter() - began
     return seconds
-
-
-def device_and_reason(accelerator: str, devices: int) -> str:
-    """Name the device that Lightning will choose, and why.
-
-    Raises:
-        ConfigError: if the machine has no such device, or not so many.
-    """
-    if accelerator == "cpu":
-        return "cpu (as asked for)"
-    kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    if kind is None and accelerator == "auto":
-        return "cpu (no GPU was found)"
-    if kind is None or accelerator not in ("auto", kind.type):
-        raise ConfigError(
-            f"--accelerator {accelerator}: this machine has no such device, or torch was installed "
-            "without support for it; leave the flag out to train on what there is."
-        )
-    count = torch.accelerator.device_count()
-    if devices > count:
-        raise ConfigError(f"--devices {devices} is more than the {count} of this machine.")
-    reason = "found" if accelerator == "auto" else "as asked for"
-    return f"{devices} x {kind} ({reason})"

@@ -5,6 +5,7 @@ import os
 import torch
 
 from .config import Experiment
+from .device import training_device
 from .errors import ConfigError
 
 _SPLIT = 32768
@@ -44,7 +45,7 @@ def choose_threads(experiment: Experiment, channels: int) -> int:
         ConfigError: if more are asked for than there are cores.
     """
     cores = usable_cores()
-    on_cpu = experiment.accelerator == "cpu" or not torch.accelerator.is_available()
+    on_cpu = training_device(experiment.accelerator).type == "cpu"
     processes = experiment.devices if on_cpu else 1
     share = max(1, cores // processes)
     if experiment.threads > share:
