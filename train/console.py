@@ -1,6 +1,9 @@
 """Where a run speaks: a terminal with colours, or plain lines in a log."""
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import rich.console
@@ -31,6 +34,19 @@ class Console:
         """Print a warning."""
         self.rich.print(f"warning: {text}", style="yellow")
 
+    @contextmanager
+    def following(self, name: str) -> Iterator[None]:
+        """Print what a logger says during a block, such as how far a download is."""
+        logger, handler = logging.getLogger(name), _LogLines(self)
+        level = logger.level
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
     def table(self, columns: list[str], rows: list[list[Any]]) -> None:
         """Print a table; the first column holds names, the others numbers."""
         table = Table(box=None, pad_edge=False, header_style="bold")
@@ -38,7 +54,20 @@ class Console:
             table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
         for row in rows:
             table.add_row(*map(str, row))
+        # A narrow terminal breaks its lines, but nothing is left out of them.
+        table.width = self.rich.measure(table, options=self.rich.options.update_width(9999)).maximum
         self.rich.print(table, soft_wrap=False, crop=False, overflow="ignore")
+
+
+class _LogLines(logging.Handler):
+    """Prints log records as plain lines."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.line(record.getMessage())
 
 
 def first_process() -> bool:
@@ -51,6 +80,16 @@ def first_process() -> bool:
 def percent(share: float) -> str:
     """Format a share with three figures or so: 0.98765 -> "98.8 %"."""
     return f"{100 * share:.{1 if share >= 0.01 else 2}f} %"
+
+
+def with_caveat(text: str, caveat: str) -> str:
+    """Put beside a score what its reader must know, if there is anything: "98.8 % (caveat)"."""
+    return f"{text} ({caveat})" if caveat else text
+
+
+def counted(number: int, noun: str) -> str:
+    """Format a number of things: 1 epoch, 2 epochs, 2,000 epochs."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

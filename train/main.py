@@ -47,10 +47,11 @@ def train(arguments: Sequence[str] | None = None) -> int:
         from .seeds import run_seeds
 
         console = Console(quiet=not first_process())
-        if experiment.seeds > 1:
-            run_seeds(experiment, console)
-        else:
-            run(experiment, folder, console)
+        with console.following("srnn.datasets"):
+            if experiment.seeds > 1:
+                run_seeds(experiment, console)
+            else:
+                run(experiment, folder, console)
 
     return _answer("srnn-train", command, arguments)
 
@@ -64,9 +65,11 @@ def evaluate(arguments: Sequence[str] | None = None) -> int:
         folder, data_dir = parse_eval(given)
 
         from .console import Console
-        from .evaluate import evaluate_run
+        from .rescore import evaluate_run
 
-        evaluate_run(folder, data_dir, Console())
+        console = Console()
+        with console.following("srnn.datasets"):
+            evaluate_run(folder, data_dir, console)
 
     return _answer("srnn-eval", command, arguments)
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from srnn.datasets import files
-from srnn.train import experiment, main
+from srnn.train import main
 from srnn.train.checkpoints import read_checkpoint
 from srnn.train.errors import ConfigError
+from srnn.train.module import SequenceClassifier
 
 NAN = float("nan")
 
@@ -139,7 +139,7 @@ def test_missing_data_without_network(dataset, refused, tmp_path, monkeypatch):
     def unreachable(*_, **__):
         raise urllib.error.URLError("no network")
 
-    monkeypatch.setattr(files.urllib.request, "urlopen", unreachable)
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
     data = tmp_path / "data"
     data.mkdir()
     flags = ["--dataset", dataset, "--data-dir", str(data), "--threads", "1"]
@@ -153,14 +153,14 @@ def breaks(monkeypatch):
     """Have something done to the module before a batch, counted from one."""
 
     def at(batch, what):
-        step = experiment.SequenceClassifier.training_step
+        step = SequenceClassifier.training_step
 
         def broken(self, data, index):
             if int(self.batches) + 1 == batch:
                 data = what(self.network, data) or data
             return step(self, data, index)
 
-        monkeypatch.setattr(experiment.SequenceClassifier, "training_step", broken)
+        monkeypatch.setattr(SequenceClassifier, "training_step", broken)
 
     return at
 
