@@ -32,6 +32,8 @@ class Info:
         licence: Licence of the data, as far as it is known.
         citation: Whom to cite.
         source: Where the data come from.
+        caveat: What a reader of a score must know, such as that epochs were chosen on the test set;
+            printed beside every accuracy.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Info:
     licence: str
     citation: str
     source: str
+    caveat: str = ""
 
 
 class SequenceDataset(Dataset[tuple[Tensor, Tensor]], ABC):
@@ -64,6 +67,12 @@ class SequenceDataset(Dataset[tuple[Tensor, Tensor]], ABC):
     def drawn(self) -> dict[str, list[int]]:
         """What was drawn at random to make the task, by name, for a run to store."""
         return {}
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch.
+
+        What a dataset draws anew in every epoch, such as augmentation, depends on it.
+        """
 
     @abstractmethod
     def __len__(self) -> int:
@@ -102,6 +111,9 @@ class Splits:
         valid: Sequences to select on; disjoint from the training ones.
         test: Reads the test sequences. It is called the first time `test` is asked for, so that
             nothing before the end of an experiment can have seen them.
+        joined: Makes the training and the validation sequences one dataset to train on; without it,
+            they are put one after the other as they are. A dataset that augments its training
+            sequences has to augment the validation ones here too.
     """
 
     def __init__(
@@ -110,13 +122,25 @@ class Splits:
         train: SequenceDataset,
         valid: SequenceDataset,
         test: Callable[[], SequenceDataset],
+        joined: Callable[[], SequenceDataset] | None = None,
     ) -> None:
         self.info = info
         self.train = train
         self.valid = valid
         self._read_test = test
+        self._join = joined or self._one_after_the_other
 
     @cached_property
     def test(self) -> SequenceDataset:
         """The test sequences, read now if they were not before."""
         return self._read_test()
+
+    @cached_property
+    def joined(self) -> SequenceDataset:
+        """Training and validation sequences together, to train on once an epoch was chosen."""
+        return self._join()
+
+    def _one_after_the_other(self) -> SequenceDataset:
+        from srnn.datasets._joined import JoinedSequences  # which needs SequenceDataset from here
+
+        return JoinedSequences(self.train, self.valid)

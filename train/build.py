@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from srnn import SRNN, Readout
-from srnn.datasets import Info, SequenceLoader, Splits, load
+from srnn.datasets import Info, Splits, load
 from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF, TimeConstant, surrogate
 
 from .config import Experiment, flag
@@ -116,18 +116,3 @@ def parse_surrogate(text: str) -> surrogate.Surrogate:
             f"--surrogate {text!r} is unknown; choose from {known}, with named, positive "
             "constants in parentheses if wanted."
         ) from None
-
-
-def training_loader(
-    experiment: Experiment, splits: Splits, rank: int = 0, world_size: int = 1
-) -> SequenceLoader:
-    """Make the loader of the training sequences, in an order of its own every epoch."""
-    return SequenceLoader(
-        splits.train,
-        experiment.batch_size,
-        shuffle=True,
-        seed=experiment.seed,
-        rank=rank,
-        world_size=world_size,
-        num_workers=experiment.num_workers,
-    )

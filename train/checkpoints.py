@@ -24,7 +24,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from .errors import ConfigError, Stopped
 from .metrics_csv import MetricsCSV
-from .run_folder import RunFolder, write_atomically
+from .run_folder import write_atomically
+from .stage import Stage
 
 _DAMAGED = (
     *(RuntimeError, EOFError, pickle.UnpicklingError, ValueError, LookupError, TypeError),
@@ -104,24 +105,25 @@ class Checkpoints(Callback):
     The former is written during and after every epoch, the latter when the validation improves.
 
     Args:
-        folder: where the run lives.
+        stage: the training that is saved.
         metrics: its table, which a resumed run cuts back to where it was.
         initial_taus: time constants before training, by name.
         every: batches between two checkpoints within an epoch.
-        score: returns the validation score to select by, higher is better.
+        score: returns the validation score to select by, higher is better; None without validation.
         say: prints a line.
     """
 
     def __init__(
         self,
-        folder: RunFolder,
+        stage: Stage,
         metrics: MetricsCSV,
         initial_taus: dict[str, torch.Tensor],
         every: int,
-        score: Callable[[], float],
+        score: Callable[[], float | None],
         say: Callable[[str], None],
     ) -> None:
-        self.folder = folder
+        self.stage = stage
+        self.folder = stage.folder
         self.metrics = metrics
         self.every = every
         self.score = score
@@ -186,13 +188,14 @@ class Checkpoints(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save after an epoch and its validation."""
         score = self.score()
-        if score > self.best_score:
+        if score is not None and score > self.best_score:
             self.best_score = score
             self.best_epoch = trainer.current_epoch + 1
             trainer.save_checkpoint(self.folder.best)
         trainer.save_checkpoint(self.folder.last)
         done = trainer.current_epoch + 1
-        if self._stop_wanted(trainer) and done < (trainer.max_epochs or 0):
+        ends = self.stage.final and done == self.stage.epochs  # then there is nothing left to stop
+        if self._stop_wanted(trainer) and not ends:
             raise Stopped(self._how_to_go_on(f"epoch {done}"))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -207,8 +210,11 @@ class Checkpoints(Callback):
         return trainer.strategy.reduce_boolean_decision(self._stop, all=False)
 
     def _how_to_go_on(self, place: str) -> str:
-        path = shlex.quote(str(self.folder.path))
-        return f"stopped and saved after {place}; go on with: srnn-train --resume {path}"
+        path = shlex.quote(str(self.stage.run.path))
+        return (
+            f"stopped and saved after {place}{self.stage.suffix}; go on with: srnn-train --resume "
+            f"{path}"
+        )
 
     def _on_signal(self, number: int, frame: Any) -> None:
         if self._stop:  # the second one: do not wait any longer

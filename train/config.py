@@ -12,7 +12,8 @@ class DataOptions:
     """Data."""
 
     dataset: str = "recall"
-    """What to train on: recall, smnist, psmnist, ecg."""
+    """What to train on: recall, shd-synth, shd, ssc, smnist, psmnist, ecg, or tonic:NAME for one of
+    tonic's, such as tonic:NMNIST."""
     data_dir: str | None = None
     """Folder of the data sets; otherwise the environment's SRNN_DATA, otherwise the user's cache
     folder."""
@@ -70,6 +71,9 @@ class TrainingOptions:
 
     epochs: int = 20
     """Passes over the training data."""
+    retrain: bool = False
+    """Then train a fresh network on the training and validation sequences together, for as many
+    epochs as validation chose, and test that one."""
     batch_size: int = 64
     """Sequences in a batch."""
     lr: float = 1e-3
@@ -141,7 +145,8 @@ MAY_CHANGE = {
 }
 """Settings that a resumed run may be given anew; any other would make it a different experiment.
 
-The number of epochs may change only where the learning rate does not depend on it."""
+The number of epochs may change only where the learning rate does not depend on it. --retrain may
+not: whoever switched it on after the end would have seen the test score without it."""
 
 
 @dataclass

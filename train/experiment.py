@@ -1,7 +1,6 @@
 """One run from its settings to its report: the order of events, each of which lives elsewhere."""
 
 import logging
-import math
 import os
 import time
 import warnings
@@ -9,55 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from srnn import SRNN
-from srnn.datasets import SequenceLoader, Splits
+from srnn.datasets import Splits
 
 from . import plots, wandb_log
-from .build import build_data, build_network, training_loader
-from .checkpoints import AtomicCheckpoints, Checkpoints
+from .build import build_data, build_network
 from .config import Experiment
-from .console import Console, duration, first_process, percent
+from .console import Console, counted, duration, first_process, percent, with_caveat
 from .device import device_and_reason
-from .errors import ConfigError, NotFiniteError
-from .evaluate import Evaluation, check_fits, evaluate, load_weights, look_at
+from .errors import ConfigError
+from .evaluate import Evaluation, evaluate
+from .fit import Fitted, fit
 from .header import print_header
-from .metrics_csv import MetricsCSV
-from .module import SequenceClassifier
-from .report import score_rows, write_report
+from .look import look_at
+from .report import how_retrained, score_rows, write_report
 from .run_folder import RunFolder, commit
+from .stage import choosing, retraining
 from .threads import choose_threads
-from .watch import Metrics, Progress
+from .weights import check_fits, load_weights
 
 _RUN_NAME = "SRNN_RUN_NAME"
 """Environment variable by which the first process of a distributed run tells the others its
 name."""
-
-
-class _Data(LightningDataModule):
-    """The loaders of a run; made late, when each process knows which part is its own."""
-
-    def __init__(self, experiment: Experiment, splits: Splits) -> None:
-        super().__init__()
-        self.experiment = experiment
-        self.splits = splits
-
-    def train_dataloader(self) -> SequenceLoader:
-        """Training batches."""
-        return training_loader(self.experiment, self.splits, *self._place())
-
-    def val_dataloader(self) -> SequenceLoader:
-        """Validation batches."""
-        rank, world_size = self._place()
-        return SequenceLoader(
-            self.splits.valid, self.experiment.batch_size, rank=rank, world_size=world_size
-        )
-
-    def _place(self) -> tuple[int, int]:
-        assert self.trainer is not None
-        return self.trainer.global_rank, self.trainer.world_size
 
 
 def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> dict[str, Any]:
@@ -93,8 +66,7 @@ def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> 
         resumed.check_drawn(splits.train.drawn)
     device = device_and_reason(experiment.accelerator, experiment.devices)
     folder = resumed or _new_folder(experiment)
-    per_process = math.ceil(len(splits.train) / processes)
-    batches = math.ceil(per_process / experiment.batch_size)
+    stage = choosing(experiment, splits, folder)
     print_header(
         console,
         experiment,
@@ -102,57 +74,44 @@ def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> 
         network,
         device=device,
         threads=threads,
-        batches=batches,
+        batches=stage.batches(experiment),
         folder=folder.path,
     )
-
-    module = SequenceClassifier(network, splits.info, experiment, batches * experiment.epochs)
-    metrics = Metrics(module, experiment.log_every, console)
-    table = MetricsCSV(folder.metrics, metrics.columns())
-    checkpoints = Checkpoints(
-        folder,
-        table,
-        network.time_constants(),
-        experiment.checkpoint_every,
-        lambda: metrics.validation["accuracy"],
-        console.warn,
-    )
-    wandb = wandb_log.start(experiment, folder)
+    wandb = wandb_log.start(experiment, folder, splits.info.caveat)
     if first_process():
         folder.write_config(experiment)
         folder.summary.unlink(missing_ok=True)  # of a finished run that goes on
         if resumed is None:
             folder.write_drawn(splits.train.drawn)
-            table.begin()
-    trainer = Trainer(
-        max_epochs=experiment.epochs,
-        accelerator="gpu" if experiment.accelerator == "cuda" else experiment.accelerator,
-        devices=experiment.devices,
-        num_nodes=experiment.num_nodes,
-        precision=experiment.precision,
-        default_root_dir=folder.path,
-        logger=[table, *wandb],
-        callbacks=[metrics, Progress(metrics, console, lambda: checkpoints.seconds), checkpoints],
-        plugins=[AtomicCheckpoints()],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
-    if resumed is not None:
-        console.line(f"going on from {folder.last}")
+            # Of a run whose first stage was deleted, to begin anew.
+            folder.retraining.last.unlink(missing_ok=True)
+    stages = [fit(experiment, stage, network, console, wandb, resume=resumed is not None)]
+    if experiment.retrain:
+        stages.append(_retrain(experiment, splits, stages[0], console, wandb))
     try:
-        trainer.fit(module, _Data(experiment, splits), ckpt_path=folder.last if resumed else None)
-    except NotFiniteError as error:
-        last = f"The last good checkpoint is {folder.last}." if folder.last.exists() else None
-        raise NotFiniteError(f"{error} {last or 'There is no earlier checkpoint.'}") from None
-    except SystemExit:  # what Lightning makes of a signal before the first batch, or a second one
-        raise KeyboardInterrupt from None
-    try:
-        return _finish(experiment, folder, splits, network, checkpoints, trainer, console)
+        return _finish(experiment, splits, stages, wandb, console)
     finally:
         _part_from_others()
+
+
+def _retrain(
+    experiment: Experiment,
+    splits: Splits,
+    first: Fitted,
+    console: Console,
+    wandb: list[WandbLogger],
+) -> Fitted:
+    """Train a fresh network on all training sequences, for as many epochs as validation chose."""
+    stage = retraining(first.checkpoints.best_epoch, splits, first.stage.run)
+    console.line()
+    console.line(
+        f"retraining on all {counted(len(stage.train), 'training sequence')} for "
+        f"{counted(stage.epochs, 'epoch')}",
+        style="bold",
+    )
+    network = build_network(experiment, splits.info)  # as the first one began: from the same seed
+    loggers = wandb_log.prefixed(wandb, "retrain")
+    return fit(experiment, stage, network, console, loggers, resume=stage.folder.last.is_file())
 
 
 def _part_from_others() -> None:
@@ -164,55 +123,63 @@ def _part_from_others() -> None:
 
 def _finish(
     experiment: Experiment,
-    folder: RunFolder,
     splits: Splits,
-    network: SRNN,
-    checkpoints: Checkpoints,
-    trainer: Trainer,
+    stages: list[Fitted],
+    wandb: list[WandbLogger],
     console: Console,
 ) -> dict[str, Any]:
-    """Score the best weights on the test set, once, and write everything down."""
+    """Score the final weights on the test set, once, and write everything down."""
+    first, last = stages[0], stages[-1]
+    folder, network, trainer = first.stage.run, last.network, last.trainer
     if not trainer.is_global_zero:
         return {}
-    console.line(
-        f"testing the weights of epoch {checkpoints.best_epoch}, the best on validation ..."
+    best_epoch = first.checkpoints.best_epoch
+    which = (
+        "retrained weights"
+        if experiment.retrain
+        else f"weights of epoch {best_epoch}, the best on validation"
     )
-    load_weights(network, folder)
+    console.line(f"testing the {which} ...")
+    load_weights(network, last.stage.weights)
     network.to(trainer.strategy.root_device)  # Lightning has put it back on the CPU
     tested = evaluate(network, splits.test, experiment.batch_size)
     summary = {
         "dataset": experiment.dataset,
         "test": tested.scores,
         "test_sequences": tested.sequences,
-        "validation": checkpoints.best_score,
-        "best_epoch": checkpoints.best_epoch,
+        "caveat": splits.info.caveat,
+        "validation": first.checkpoints.best_score,
+        "epochs": first.stage.epochs,
+        "best_epoch": best_epoch,
+        "retraining": None,
         "rates": tested.rates,
         "spikes_per_sequence": tested.spikes,
         "parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
-        "seconds": round(checkpoints.seconds, 1),
+        "seconds": round(sum(fitted.checkpoints.seconds for fitted in stages), 1),
         "device": f"{trainer.strategy.root_device}, {torch.get_num_threads()} threads",
         "seed": experiment.seed,
         "commit": commit(),
     }
-    _draw(folder, splits, network, checkpoints.initial_taus, tested)
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            wandb_log.finish(logger, folder, tested)
+    if experiment.retrain:
+        summary["retraining"] = {"epochs": last.stage.epochs, "sequences": len(last.stage.train)}
+    _draw(folder, splits, stages, tested)
+    for logger in wandb:
+        wandb_log.finish(logger, folder, tested, splits.info.caveat)
     write_report(folder, experiment, splits.info, summary)
     folder.write_summary(summary)  # last: it marks the run as finished
     _print_summary(console, folder, summary)
     return summary
 
 
-def _draw(
-    folder: RunFolder,
-    splits: Splits,
-    network: SRNN,
-    initial_taus: dict[str, torch.Tensor],
-    tested: Evaluation,
-) -> None:
+def _draw(folder: RunFolder, splits: Splits, stages: list[Fitted], tested: Evaluation) -> None:
+    network, initial_taus = stages[-1].network, stages[-1].checkpoints.initial_taus
+    title, caveat = splits.info.title, splits.info.caveat
+    curves = "learning_curves.png"
+    plots.learning_curves(folder.metrics, with_caveat(title, caveat), folder.plots / curves)
+    for again in (fitted.stage.folder for fitted in stages[1:]):
+        retrained = with_caveat(f"{title}, retraining", caveat)
+        plots.learning_curves(again.metrics, retrained, again.path / curves)
     inputs, record, thresholds, title = look_at(network, splits.test, 0)
-    plots.learning_curves(folder.metrics, folder.plots / "learning_curves.png")
     names = network.layer_names()
     plots.raster(inputs, record, names, thresholds, title, folder.plots / "raster.png")
     plots.time_constants(
@@ -223,11 +190,13 @@ def _draw(
 
 def _print_summary(console: Console, folder: RunFolder, summary: dict[str, Any]) -> None:
     console.line()
-    for title, value in score_rows(summary["test"]):
+    for title, value in score_rows(summary["test"], summary["caveat"]):
         console.line(f"test {title:18} {value}", style="bold" if title == "accuracy" else None)
     firing = ", ".join(f"{layer} {percent(rate)}" for layer, rate in summary["rates"].items())
     console.line(f"spikes a sequence       {summary['spikes_per_sequence']:.0f}  ({firing})")
     console.line(f"trained for             {duration(summary['seconds'])}")
+    if summary["retraining"]:
+        console.line(f"retrained               {how_retrained(summary)}")
     console.line(f"report                  {folder.report}")
     console.line(f"score it again with     srnn-eval {folder.path}")
 

@@ -37,6 +37,8 @@ def print_header(
         folder: where the run will live.
     """
     info = splits.info
+    # Before a word is said, since a data set may refuse to be joined.
+    everything = len(splits.joined) if experiment.retrain else 0
     console.line(f"{info.title}: {_architecture(experiment, info)}", style="bold")
     console.line(f"device    {device}; {threads} CPU threads; {experiment.precision}")
     console.line(
@@ -44,6 +46,8 @@ def print_header(
         f"{info.steps} steps of {info.channels} channels ({info.encoding})"
     )
     console.line(f"split     {info.split}")
+    if info.caveat:
+        console.line(f"caveat    {info.caveat}")
     console.table(["layer", "neurons", "parameters", "tau_mem", "tau_adapt"], layer_rows(network))
     total = sum(p.numel() for p in network.parameters() if p.requires_grad)
     rate = f"learning rate {experiment.lr:g} ({experiment.schedule})"
@@ -56,6 +60,11 @@ def print_header(
         f"expected  about {duration(epoch)} an epoch, {duration(epoch * experiment.epochs)} for "
         f"all {experiment.epochs}, without validation"
     )
+    if experiment.retrain:
+        console.line(
+            f"retrain   then a fresh network on all {everything} training and validation "
+            "sequences, for as many epochs as validation chooses"
+        )
     console.line(f"run       {folder}")
     console.line()
 

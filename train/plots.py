@@ -32,6 +32,8 @@ _MOST_CURVES = 8
 """Analog channels that are drawn as curves, one above the other."""
 _MOST_NEURONS = 128
 """Neurons of a layer that a raster shows; more could not be told apart."""
+_MOST_CHANNELS = 1024
+"""Input channels that it shows: more, because neighbours belong together."""
 
 
 def _label(column: str) -> str:
@@ -56,11 +58,12 @@ def _save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def learning_curves(metrics: Path, path: Path) -> None:
+def learning_curves(metrics: Path, title: str, path: Path) -> None:
     """Plot loss, accuracy, firing rates and gradient norm against batches.
 
     Args:
         metrics: a metrics.csv.
+        title: what was learned.
         path: the PNG file.
     """
     series = read_metrics(metrics)
@@ -72,7 +75,8 @@ def learning_curves(metrics: Path, path: Path) -> None:
         gradient: ["train/grad_norm", "train/grad_norm_max"],
     }
     with plt.rc_context(_STYLE):
-        figure, axes = plt.subplots(2, 2, figsize=(9, 5.5), sharex=True)
+        figure, axes = plt.subplots(2, 2, figsize=(9, 5.8), sharex=True)
+        figure.suptitle(title, wrap=True)
         for axis, (title, names) in zip(axes.flat, panels.items(), strict=True):
             for name in names:
                 if name in series:
@@ -99,7 +103,12 @@ def _draw_activity(axis: Axes, values: np.ndarray) -> None:
         step, channel = np.nonzero(values)
         height = 120 / channels  # of a tick, in points: rows just touch
         axis.scatter(
-            step, channel, s=min(height, 8) ** 2, marker="|", color="black", linewidths=0.8
+            step,
+            channel,
+            s=min(max(height, 0.7), 8) ** 2,
+            marker="|",
+            color="black",
+            linewidths=0.8,
         )
     elif channels <= _MOST_CURVES:
         axis.plot(
@@ -133,7 +142,8 @@ def raster(
             len(panels) + 1, 1, figsize=(9, 1.9 * (len(panels) + 1)), sharex=True
         )
         for axis, (name, events) in zip(axes, panels.items(), strict=False):
-            shown = min(events.shape[1], _MOST_NEURONS)
+            most = _MOST_CHANNELS if name == "input" else _MOST_NEURONS
+            shown = min(events.shape[1], most)
             _draw_activity(axis, events[:, :shown].numpy())
             more = f" (first {shown} of {events.shape[1]})" if shown < events.shape[1] else ""
             rate = float((events != 0).float().mean())

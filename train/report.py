@@ -8,7 +8,7 @@ from typing import Any
 from srnn.datasets import Info
 
 from .config import Experiment
-from .console import duration, percent
+from .console import counted, duration, percent, with_caveat
 from .run_folder import CONFIG, RunFolder, write_atomically
 
 SCORE_TITLES = {
@@ -19,12 +19,32 @@ SCORE_TITLES = {
 }
 
 
-def score_rows(scores: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Return title and formatted value of every score."""
+def score_rows(scores: Mapping[str, float], caveat: str) -> list[tuple[str, str]]:
+    """Return title and formatted value of every score, with a caveat beside those to quote."""
     return [
-        (SCORE_TITLES[name], f"{value:.4f}" if name == "loss" else percent(value))
-        for name, value in ((name, scores[name]) for name in SCORE_TITLES if name in scores)
+        (title, with_caveat(format_score(name, scores[name]), "" if name == "loss" else caveat))
+        for name, title in SCORE_TITLES.items()
+        if name in scores
     ]
+
+
+def format_score(name: str, value: float) -> str:
+    """Format a score: a percentage, but for the loss."""
+    return f"{value:.4f}" if name == "loss" else percent(value)
+
+
+def about_scores(caveat: str) -> list[str]:
+    """Return the paragraph that a report of scores with a caveat opens with, if there is one."""
+    return [f"**About every score here: {caveat}.**"] if caveat else []
+
+
+def how_retrained(summary: Mapping[str, Any]) -> str:
+    """Say on what and for how long a run was retrained, from its summary.json."""
+    return (
+        "on training and validation sequences for "
+        f"{counted(summary['retraining']['epochs'], 'epoch')} "
+        f"({summary['best_epoch']} chosen on validation)"
+    )
 
 
 def table(columns: list[str], rows: list[list[Any]]) -> str:
@@ -44,11 +64,11 @@ def write_report(
         info: its data.
         summary: its result, as in summary.json.
     """
-    scores = score_rows(summary["test"])
+    validation = with_caveat(percent(summary["validation"]), info.caveat)
     rows = [
-        *([f"test {title}", value] for title, value in scores),
-        ["validation accuracy, by which the epoch was chosen", percent(summary["validation"])],
-        ["epoch chosen", f"{summary['best_epoch']} of {experiment.epochs}"],
+        *([f"test {title}", value] for title, value in score_rows(summary["test"], info.caveat)),
+        ["validation accuracy, by which the epoch was chosen", validation],
+        ["epoch chosen", f"{summary['best_epoch']} of {summary['epochs']}"],
         ["spikes a sequence, test", f"{summary['spikes_per_sequence']:.0f}"],
         *(
             [f"firing rate of {layer}, test", percent(rate)]
@@ -59,18 +79,26 @@ def write_report(
         ["seed", experiment.seed],
         ["commit", summary["commit"]],
     ]
+    again = {"Learning curves of the retraining": "retrain/learning_curves.png"}
     plots = {
-        "Learning curves": "learning_curves",
-        "One test sequence": "raster",
-        "Time constants before and after training": "time_constants",
-        "Confusion matrix, test": "confusion",
+        "Learning curves": "plots/learning_curves.png",
+        **(again if experiment.retrain else {}),
+        "One test sequence": "plots/raster.png",
+        "Time constants before and after training": "plots/time_constants.png",
+        "Confusion matrix, test": "plots/confusion.png",
     }
-    figures = [f"## {title}\n\n![{title}](plots/{name}.png)" for title, name in plots.items()]
+    figures = [f"## {title}\n\n![{title}]({path})" for title, path in plots.items()]
     settings = [[f"`{name}`", f"`{value}`"] for name, value in asdict(experiment).items()]
     text = "\n\n".join(
         [
             f"# {info.title}",
+            *about_scores(info.caveat),
             f"Data: {info.encoding}. Split: {info.split}.",
+            *(
+                [f"The network was retrained {how_retrained(summary)}."]
+                if experiment.retrain
+                else []
+            ),
             table(["", ""], rows),
             *figures,
             "## Settings",

@@ -5,6 +5,7 @@
     drawn.json          what was drawn to make the task, such as the order of pixels
     metrics.csv         what was measured while training
     checkpoints/        last.ckpt to go on from, best.ckpt by the validation score
+    retrain/            with --retrain: metrics.csv and checkpoints/last.ckpt of the second stage
     summary.json        the result; its presence means that the run is finished
     report.md, plots/   for reading
 """
@@ -104,6 +105,11 @@ class RunFolder:
         return self.path / "metrics.csv"
 
     @property
+    def retraining(self) -> "RunFolder":
+        """The folder of the second stage, which has a table and checkpoints of its own."""
+        return RunFolder(self.path / "retrain")
+
+    @property
     def plots(self) -> Path:
         """The folder of the plots."""
         return self.path / "plots"
@@ -121,6 +127,11 @@ class RunFolder:
     def resumable(self) -> bool:
         """Whether there is a run here with a checkpoint to go on from."""
         return (self.path / CONFIG).is_file() and self.last.is_file()
+
+    def checkpointed(self) -> float:
+        """Return when the run was last saved, in seconds."""
+        saved = (self.last, self.retraining.last)
+        return max(path.stat().st_mtime for path in saved if path.exists())
 
     def finished(self) -> bool:
         """Whether the run reached its end."""
@@ -177,7 +188,7 @@ def newest_unfinished(runs: Path) -> RunFolder | None:
     """Return the run under a folder that was checkpointed last and has not finished, if any."""
     folders = [RunFolder(path.parent.parent) for path in runs.glob("*/checkpoints/last.ckpt")]
     unfinished = [folder for folder in folders if folder.resumable() and not folder.finished()]
-    return max(unfinished, key=lambda folder: folder.last.stat().st_mtime, default=None)
+    return max(unfinished, key=RunFolder.checkpointed, default=None)
 
 
 def commit() -> str:

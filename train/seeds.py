@@ -7,10 +7,10 @@ from typing import Any
 
 from .cli import refuse_changes
 from .config import Experiment
-from .console import Console, percent
+from .console import Console, percent, with_caveat
 from .errors import Stopped
 from .experiment import default_name, run
-from .report import SCORE_TITLES, score_rows, table
+from .report import SCORE_TITLES, about_scores, format_score, table
 from .run_folder import RunFolder, write_atomically
 
 
@@ -58,9 +58,11 @@ def _summarise(results: dict[int, Any], path: Path, console: Console) -> dict[st
         values = [result["test"][name] for result in results.values()]
         spread[name] = {"mean": statistics.mean(values), "sd": statistics.stdev(values)}
     rows = [
-        [seed, *(value for _, value in score_rows(result["test"]))]
+        [seed, *(format_score(name, result["test"][name]) for name in scores)]
         for seed, result in results.items()
     ]
+    # Runs that an earlier version finished say nothing of it.
+    caveat = next((r["caveat"] for r in results.values() if r.get("caveat")), "")
     reports = ", ".join(f"[seed {seed}]({path.stem}-seed{seed}/report.md)" for seed in results)
     last: list[Any] = ["mean ± sd"]
     for name, both in spread.items():
@@ -68,9 +70,12 @@ def _summarise(results: dict[int, Any], path: Path, console: Console) -> dict[st
         last.append(
             f"{mean:.4f} ± {sd:.4f}" if name == "loss" else f"{percent(mean)} ± {100 * sd:.1f}"
         )
-    columns = ["seed", *(f"test {SCORE_TITLES[name]}" for name in scores)]
+    beside = {name: "" if name == "loss" else caveat for name in scores}
+    titles = [with_caveat(f"test {SCORE_TITLES[name]}", beside[name]) for name in scores]
+    columns = ["seed", *titles]
     markdown = table(columns, [*rows, last])
-    write_atomically(path, f"# {len(results)} seeds\n\n{markdown}\n\n{reports}\n")
+    parts = [f"# {len(results)} seeds", *about_scores(caveat), markdown, reports]
+    write_atomically(path, "\n\n".join(parts) + "\n")
     console.table(columns, [*rows, last])
     console.line(f"written to {path}")
     return spread

@@ -1,5 +1,7 @@
 """Weights & Biases: a run's settings, metrics, result and plots, on the server or in its folder."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lightning.pytorch.loggers import WandbLogger
@@ -11,8 +13,13 @@ from .evaluate import Evaluation
 from .run_folder import RunFolder, commit
 
 
-def start(experiment: Experiment, folder: RunFolder) -> list[WandbLogger]:
+def start(experiment: Experiment, folder: RunFolder, caveat: str) -> list[WandbLogger]:
     """Make the logger, if one is wanted, and log the settings.
+
+    Args:
+        experiment: the settings.
+        folder: the run's folder.
+        caveat: what a reader of its scores must know.
 
     Raises:
         ConfigError: if wandb is not installed, or refuses.
@@ -24,7 +31,8 @@ def start(experiment: Experiment, folder: RunFolder) -> list[WandbLogger]:
             project=experiment.wandb_project,
             name=f"{experiment.dataset}/{folder.path.name}",
             # The same id when a run is resumed, so that its curves go on.
-            id=f"{experiment.dataset}-{folder.path.name}",
+            # W&B forbids colons in it, which the data sets of tonic have in their names.
+            id=re.sub("[^a-zA-Z0-9_.-]", "-", f"{experiment.dataset}-{folder.path.name}"),
             save_dir=folder.path,
             offline=experiment.wandb == "offline",
             resume="allow",
@@ -37,19 +45,25 @@ def start(experiment: Experiment, folder: RunFolder) -> list[WandbLogger]:
         settings = replace(experiment, resume=None, name=folder.path.name)
         try:
             logger.experiment.config.update(
-                vars(settings) | {"commit": commit()}, allow_val_change=True
+                vars(settings) | {"commit": commit(), "caveat": caveat}, allow_val_change=True
             )
         except wandb.Error as error:
             raise ConfigError(f"--wandb {experiment.wandb} failed: {error}") from None
     return [logger]
 
 
-def finish(logger: WandbLogger, folder: RunFolder, tested: Evaluation) -> None:
+def prefixed(loggers: Sequence[WandbLogger], prefix: str) -> list[WandbLogger]:
+    """Return loggers to the same runs with a prefix to the metrics, for batches counted anew."""
+    return [WandbLogger(experiment=logger.experiment, prefix=prefix) for logger in loggers]
+
+
+def finish(logger: WandbLogger, folder: RunFolder, tested: Evaluation, caveat: str) -> None:
     """Add the result and its plots, and close the run."""
     import wandb
 
     run = logger.experiment
     for name, value in tested.scores.items():
         run.summary[f"test/{name}"] = value
+    run.summary["caveat"] = caveat
     run.log({f"plots/{p.stem}": wandb.Image(str(p)) for p in sorted(folder.plots.glob("*.png"))})
     run.finish()

@@ -8,8 +8,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from .console import Console, duration, percent
+from .console import Console, duration, percent, with_caveat
 from .module import SequenceClassifier
+from .stage import Stage
 
 SILENT = 0.001
 """Spikes a neuron and step below which a layer is called silent."""
@@ -46,7 +47,8 @@ def health_warnings(rates: Mapping[str, float], largest_gradient: float) -> list
     if not largest_gradient < EXPLODING:
         warnings.append(
             f"The gradient explodes (norm {largest_gradient:.1e} before clipping), so that its "
-            "direction is that of a few runaway paths: try --tbptt 100, --recurrent-gain 0.2, "
+            "direction is that of a few runaway paths: raise --threshold to 1, and --input-gain "
+            "and --adaptation-strength with it; or try --tbptt 100, --recurrent-gain 0.2, "
             "--recurrent-lr-factor 0.1, --detach-reset or a smaller surrogate "
             "(multi_gaussian(gamma=0.3))."
         )
@@ -58,12 +60,16 @@ class Metrics(Callback):
 
     Args:
         module: what is trained.
+        stage: the training; without validation sequences the table has no columns for them.
         every: batches between two rows within an epoch.
         console: where warnings go.
     """
 
-    def __init__(self, module: SequenceClassifier, every: int, console: Console) -> None:
+    def __init__(
+        self, module: SequenceClassifier, stage: Stage, every: int, console: Console
+    ) -> None:
         self.module = module
+        self.stage = stage
         self.every = every
         self.console = console
         self.validation: dict[str, float] = {}
@@ -75,7 +81,8 @@ class Metrics(Callback):
     def columns(self) -> list[str]:
         """Names of everything that is logged."""
         averages = [_column(name) for name in self.module.recent.names()]
-        scores = [f"val/{name}" for name in self.module.scores.names()]
+        validated = self.stage.valid is not None
+        scores = [f"val/{name}" for name in self.module.scores.names()] if validated else []
         taus = [f"tau/{name}" for name in self.module.network.time_constants()]
         return ["epoch", "batch", "lr", *averages, *scores, *taus]
 
@@ -148,12 +155,16 @@ class Progress(Callback):
 
     Args:
         metrics: where the latest numbers are.
+        stage: the training.
         console: where to say it.
         seconds: time spent training so far.
     """
 
-    def __init__(self, metrics: Metrics, console: Console, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, metrics: Metrics, stage: Stage, console: Console, seconds: Callable[[], float]
+    ) -> None:
         self.metrics = metrics
+        self.stage = stage
         self.console = console
         self.seconds = seconds
         self._bar: Bar | None = None
@@ -186,7 +197,7 @@ class Progress(Callback):
                 console=self.console.rich,
                 transient=True,
             )
-            epoch = f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
+            epoch = f"{trainer.current_epoch + 1}/{self.stage.epochs}{self.stage.suffix}"
             total = trainer.num_training_batches
             self._task = self._bar.add_task("", total=total, epoch=epoch, note="")
             self._bar.start()
@@ -197,28 +208,42 @@ class Progress(Callback):
         """Move the bar; without one, say something every half a minute."""
         row = self.metrics.latest
         if self._bar is not None:
-            self._bar.update(self._task, completed=batch_idx + 1, note=_fit(row))
+            self._bar.update(self._task, completed=batch_idx + 1, note=self._fit(row))
         elif time.monotonic() - self._spoke > 30:
             self._spoke = time.monotonic()
             self.console.line(
-                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, "
-                f"batch {batch_idx + 1}/{trainer.num_training_batches}  {_fit(row)}{_firing(row)}"
+                f"epoch {trainer.current_epoch + 1}/{self.stage.epochs}{self.stage.suffix}, "
+                f"batch {batch_idx + 1}/{trainer.num_training_batches}  "
+                f"{self._fit(row)}{_firing(row)}"
             )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Sum the epoch up in a line."""
         self._close()
         done = trainer.current_epoch + 1
-        epochs = trainer.max_epochs or 0
+        epochs = self.stage.epochs
         rate = (self.seconds() - self._seconds_before) / (done - self._epochs_before)
         left = f", {duration(rate * (epochs - done))} left" if done < epochs else ""
         width = len(str(epochs))
         row = self.metrics.latest
         took = duration(time.monotonic() - self._epoch_began)
         self.console.line(
-            f"epoch {done:{width}d}/{epochs}  {_fit(row)}  "
-            f"validation {percent(row['val/accuracy'])}{_firing(row)}  {took}{left}"
+            f"epoch {done:{width}d}/{epochs}{self.stage.suffix}  {self._fit(row)}"
+            f"{self._validation(row)}{_firing(row)}  {took}{left}"
         )
+
+    def _fit(self, row: Mapping[str, float]) -> str:
+        """Say how well the training data are fitted, once something was measured."""
+        if not row:
+            return ""
+        return f"loss {row['train/loss']:.3f}  accuracy {percent(row['train/accuracy'])}"
+
+    def _validation(self, row: Mapping[str, float]) -> str:
+        """Say how well the validation went, if there was one."""
+        if "val/accuracy" not in row:
+            return ""
+        share = percent(row["val/accuracy"])
+        return f"  validation {with_caveat(share, self.stage.info.caveat)}"
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -230,13 +255,6 @@ class Progress(Callback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-
-
-def _fit(row: Mapping[str, float]) -> str:
-    """Say how well the training data are fitted, once something was measured."""
-    if not row:
-        return ""
-    return f"loss {row['train/loss']:.3f}  accuracy {percent(row['train/accuracy'])}"
 
 
 def _firing(row: Mapping[str, float]) -> str:

@@ -1,10 +1,14 @@
 import json
 import multiprocessing
 import runpy
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 import pytest
 import torch
+
+import srnn.datasets
 
 TINY = [
     *("--dataset", "recall", "--data.train", "96", "--data.valid", "32", "--data.test", "32"),
@@ -137,16 +141,77 @@ def outcome():
     """Give all that a run came to, except for times: to be compared with ==."""
     from srnn.train.checkpoints import read_checkpoint
 
-    def read(folder):
-        checkpoint = read_checkpoint(folder / "checkpoints" / "last.ckpt")
+    def comparable(path):
+        checkpoint = read_checkpoint(path)
         for state in checkpoint["callbacks"].values():
             state.pop("seconds", None)
             for unused in ("python", "numpy"):  # generators that no seed decides, and nothing reads
                 state.get("random", {}).pop(unused, None)
         # How Lightning counts its own loops differs after a resume, in what was begun and redone.
         del checkpoint["loops"]
+        return _plain(checkpoint)
+
+    def read(folder):
+        stages = [folder, *folder.glob("retrain")]
+        checkpoints = [comparable(stage / "checkpoints" / "last.ckpt") for stage in stages]
+        metrics = [(stage / "metrics.csv").read_bytes() for stage in stages]
         summary = json.loads((folder / "summary.json").read_text())
         del summary["seconds"]
-        return _plain(checkpoint), (folder / "metrics.csv").read_bytes(), summary
+        return checkpoints, metrics, summary
 
     return read
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory, outcome):
+    """Give the outcome of an uninterrupted run with some flags."""
+    from srnn.train.main import train as command
+
+    known = {}
+
+    def of(tiny, *flags):
+        if flags not in known:
+            root = tmp_path_factory.mktemp("reference")
+            arguments = tiny(*flags, "--run-dir", root, "--name", "run")
+            assert command(arguments) == 0
+            known[flags] = outcome(root / "recall" / "run")
+        return known[flags]
+
+    return of
+
+
+@pytest.fixture
+def resumes(tiny, train, tmp_path, reference, outcome):
+    """Resume the run "run" and compare it with an uninterrupted one."""
+    from srnn.train.main import train as command
+
+    def check(*flags, by_path=False):
+        folder = tmp_path / "recall" / "run"
+        if by_path:
+            assert command(tiny(*flags, "--resume", folder)) == 0
+        else:
+            train(*flags, "--resume", "auto")
+        checkpoint, metrics, summary = outcome(folder)
+        assert metrics == reference(tiny, *flags)[1]
+        assert checkpoint == reference(tiny, *flags)[0]
+        assert summary == reference(tiny, *flags)[2]
+
+    return check
+
+
+@pytest.fixture
+def caveat(monkeypatch):
+    """Give recall something that the readers of its scores must know, and say what."""
+    text = "made up for a test"
+    build = srnn.datasets.DATASETS["recall"]
+
+    @wraps(build)
+    def with_caveat(**options):
+        splits = build(**options)
+        splits.info = replace(splits.info, caveat=text)
+        for part in (splits.train, splits.valid):
+            part.info = splits.info
+        return splits
+
+    monkeypatch.setitem(srnn.datasets.DATASETS, "recall", with_caveat)
+    return text

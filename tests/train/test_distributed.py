@@ -15,25 +15,35 @@ COMMAND = Path(sys.executable).with_name("srnn-train")
 
 @pytest.mark.slow
 @pytest.mark.skipif(not COMMAND.exists(), reason="needs the installed command")
-@pytest.mark.parametrize("torchrun", [False, True], ids=["by itself", "by torchrun"])
-def test_two_processes_train_as_one_with_batches_twice_as_large(torchrun, tiny, train, tmp_path):
+@pytest.mark.parametrize(
+    ("torchrun", "stages"),
+    [(False, [""]), (False, ["", "retrain"]), (True, ["", "retrain"])],
+    ids=["by itself", "by itself, retrained", "by torchrun, retrained"],
+)
+def test_two_processes_train_as_one_with_batches_twice_as_large(
+    torchrun, stages, tiny, train, tmp_path
+):
+    retrain = ["--retrain"] * (len(stages) - 1)
     flags = tiny("--devices", 2, "--accelerator", "cpu", "--batch-size", 8, "--name", "two")
     launcher = [COMMAND.with_name("torchrun"), "--standalone", "--nproc-per-node", "2"]
-    command = [*(launcher if torchrun else []), COMMAND, *flags]
+    command = [*(launcher if torchrun else []), COMMAND, *flags, *retrain]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     if not torchrun:  # which has remarks of its own
         assert done.stderr == ""
     assert done.stdout.count("\nrun       ") == 1
     assert [path.name for path in (tmp_path / "recall").iterdir()] == ["two"]
-    two, one = tmp_path / "recall" / "two", train(name="one")
-    weights = [read_checkpoint(f / "checkpoints/last.ckpt")["state_dict"] for f in (two, one)]
-    for name, value in weights[0].items():
-        if name.startswith("network."):
-            assert value.allclose(weights[1][name], rtol=1e-3, atol=1e-5), name
-    tables = [read_metrics(folder / "metrics.csv") for folder in (two, one)]
-    for name in ("val/accuracy", "val/loss", "train/loss", "train/accuracy"):
-        for row, expected in zip(tables[0][name], tables[1][name], strict=True):
-            assert row == pytest.approx(expected, rel=1e-3), name
+    two, one = tmp_path / "recall" / "two", train(*retrain, name="one")
+    for stage in stages:
+        folders = (two / stage, one / stage)
+        weights = [read_checkpoint(f / "checkpoints/last.ckpt")["state_dict"] for f in folders]
+        for name, value in weights[0].items():
+            if name.startswith("network."):
+                assert value.allclose(weights[1][name], rtol=1e-3, atol=1e-5), name
+        tables = [read_metrics(folder / "metrics.csv") for folder in folders]
+        for name in ("val/accuracy", "val/loss", "train/loss", "train/accuracy"):
+            rows = [table.get(name, []) for table in tables]
+            for row, expected in zip(*rows, strict=True):
+                assert row == pytest.approx(expected, rel=1e-3), name
     tests = [json.loads((f / "summary.json").read_text())["test"]["loss"] for f in (two, one)]
     assert tests[0] == pytest.approx(tests[1], rel=1e-3)

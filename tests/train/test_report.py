@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch import Trainer
 
 from srnn.train import experiment, main, plots
 from srnn.train.console import percent
-from srnn.train.evaluate import evaluate_run
+from srnn.train.rescore import evaluate_run
 
 
 def test_report(finished):
@@ -62,7 +63,7 @@ def test_double_precision_reaches_the_plots(tiny, tmp_path):
 
 def test_the_test_set_is_read_once_and_last(train, monkeypatch):
     events = []
-    load, fit = experiment.build_data, experiment.Trainer.fit
+    load, fit = experiment.build_data, Trainer.fit
 
     def watched(settings):
         splits = load(settings)
@@ -71,9 +72,7 @@ def test_the_test_set_is_read_once_and_last(train, monkeypatch):
         return splits
 
     monkeypatch.setattr(experiment, "build_data", watched)
-    monkeypatch.setattr(
-        experiment.Trainer, "fit", lambda *a, **k: (fit(*a, **k), events.append("trained"))
-    )
+    monkeypatch.setattr(Trainer, "fit", lambda *a, **k: (fit(*a, **k), events.append("trained")))
     train()
     assert events == ["trained", "read"]
 
@@ -84,7 +83,7 @@ def test_learning_curves_of_a_table_with_gaps(tmp_path):
         "epoch,batch,train/loss,val/loss,train/accuracy,spikes/rate_layer1,train/grad_norm\n"
         "1,1,2.0,,0.1,0.2,\n1,2,0.001,1.5,0.9,0.1,3.0\n"
     )
-    plots.learning_curves(table, tmp_path / "curves.png")
+    plots.learning_curves(table, "title", tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 5000
 
 

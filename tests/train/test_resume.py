@@ -7,8 +7,6 @@ import time
 
 import pytest
 
-from srnn.train.main import train as command
-
 BATCH_END = "srnn.train.checkpoints.Checkpoints.on_train_batch_end"
 EPOCH_END = "srnn.train.checkpoints.Checkpoints.on_train_epoch_end"
 KILL = [signal.SIGKILL]
@@ -32,40 +30,6 @@ MOMENTS = {
     "while testing": ("srnn.train.experiment.evaluate", 1, "before"),
     "at a random batch": (BATCH_END, random.Random(0).randint(7, 12), "after"),
 }
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory, outcome):
-    """Give the outcome of an uninterrupted run with some flags."""
-    known = {}
-
-    def of(tiny, *flags):
-        if flags not in known:
-            root = tmp_path_factory.mktemp("reference")
-            arguments = tiny(*flags, "--run-dir", root, "--name", "run")
-            assert command(arguments) == 0
-            known[flags] = outcome(root / "recall" / "run")
-        return known[flags]
-
-    return of
-
-
-@pytest.fixture
-def resumes(tiny, train, tmp_path, reference, outcome):
-    """Resume the run "run" and compare it with an uninterrupted one."""
-
-    def check(*flags, by_path=False):
-        folder = tmp_path / "recall" / "run"
-        if by_path:
-            assert command(tiny("--resume", folder)) == 0
-        else:
-            train(*flags, "--resume", "auto")
-        checkpoint, metrics, summary = outcome(folder)
-        assert metrics == reference(tiny, *flags)[1]
-        assert checkpoint == reference(tiny, *flags)[0]
-        assert summary == reference(tiny, *flags)[2]
-
-    return check
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

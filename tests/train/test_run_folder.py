@@ -50,6 +50,10 @@ def test_the_newest_unfinished_run(tmp_path):
         os.utime(folder.last, (1000 - age, 1000 - age))
     (tmp_path / "empty").mkdir()
     assert newest_unfinished(tmp_path).path.name == "newest"
+    retraining = RunFolder(tmp_path / "oldest").retraining
+    write_atomically(retraining.last, b"")
+    assert newest_unfinished(tmp_path).path.name == "oldest"  # it is in its second stage
+    retraining.last.unlink()
     RunFolder(tmp_path / "newest").write_summary({})
     assert newest_unfinished(tmp_path).path.name == "middle"
     (tmp_path / "middle" / "config.yaml").unlink()

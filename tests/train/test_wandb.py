@@ -31,17 +31,17 @@ def items(updates):
 
 
 @pytest.fixture
-def offline(tiny, tmp_path, monkeypatch):
-    """The folder of an offline run."""
+def offline(tiny, tmp_path, monkeypatch, caveat):
+    """The folder of an offline run of two stages, on data with a caveat."""
     from srnn.train.main import train
 
     monkeypatch.setenv("WANDB_SILENT", "true")
-    assert train(tiny("--wandb", "offline", "--name", "run")) == 0
+    assert train(tiny("--wandb", "offline", "--retrain", "--name", "run")) == 0
     return tmp_path / "recall" / "run"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_offline_run(offline):
+def test_offline_run(offline, caveat):
     (path,) = offline.glob("wandb/offline-run-*/*.wandb")
     config, summary, history = {}, {}, []
     for record in records(path):
@@ -53,10 +53,14 @@ def test_offline_run(offline):
     assert config["batch_size"] == 16
     assert config["data"]["train"] == 96
     assert config["commit"]
-    table = read_metrics(offline / "metrics.csv")
-    for name in ("train/loss", "val/accuracy", "spikes/rate_layer1", "tau/layer1.tau_mem"):
-        logged = [(row["batch"], row[name]) for row in history if name in row]
-        assert logged == table[name]
+    names = ["train/loss", "val/accuracy", "spikes/rate_layer1", "tau/layer1.tau_mem"]
+    for folder, prefix in ((offline, ""), (offline / "retrain", "retrain-")):
+        table = read_metrics(folder / "metrics.csv")
+        for name in names:
+            key = prefix + name
+            logged = [(row[f"{prefix}batch"], row[key]) for row in history if key in row]
+            assert logged == table.get(name, [])
+    assert config["caveat"] == summary["caveat"] == caveat
     accuracy = json.loads((offline / "summary.json").read_text())["test"]["accuracy"]
     assert summary["test/accuracy"] == accuracy
     assert any(name.startswith("plots/raster") for row in history for name in row)

@@ -1,0 +1,50 @@
+"""Scoring a run again, from its folder: what srnn-eval does."""
+
+from dataclasses import replace
+
+from .build import build_data, build_network
+from .console import Console
+from .evaluate import evaluate
+from .report import score_rows
+from .run_folder import RunFolder
+from .threads import choose_threads
+from .weights import load_weights
+
+
+def evaluate_run(folder: RunFolder, data_dir: str | None, console: Console) -> dict[str, float]:
+    """Score a finished or interrupted run again.
+
+    Args:
+        folder: its folder.
+        data_dir: folder of the data sets, if it is another one now.
+        console: where to speak.
+
+    Returns:
+        The scores on the test set.
+
+    Raises:
+        ConfigError: if the folder holds no run, or one that does not fit its data.
+        DataError: for data that are missing or damaged.
+    """
+    experiment = folder.read_config()
+    if data_dir is not None:
+        experiment = replace(experiment, data_dir=data_dir)
+    # How many processes and threads it was trained with says nothing about this machine.
+    experiment = replace(experiment, threads=0, devices=1, num_nodes=1, num_workers=0)
+    splits = build_data(experiment)
+    choose_threads(experiment, splits.info.channels)
+    folder.check_drawn(splits.train.drawn)
+    network = build_network(experiment, splits.info)
+    # The weights of a retraining that was interrupted are those of some epoch that nothing chose.
+    if experiment.retrain and folder.finished():
+        epoch = load_weights(network, folder.retraining.last)
+        origin = f"epoch {epoch} of the retraining"
+    else:
+        epoch = load_weights(network, folder.best)
+        origin = f"epoch {epoch}, the best on validation"
+    tested = evaluate(network, splits.test, experiment.batch_size)
+    console.line(f"{splits.info.title}: {tested.sequences} test sequences, weights of {origin}")
+    for title, value in score_rows(tested.scores, splits.info.caveat):
+        console.line(f"test {title:18} {value}")
+    console.line(f"spikes a sequence       {tested.spikes:.0f}")
+    return tested.scores
