@@ -13,11 +13,14 @@ is and how it is split; its test set is read when `Splits.test` is asked for and
 import difflib
 import inspect
 from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from srnn.datasets import ecg, mnist, recall
+from srnn.datasets import ecg, heidelberg, mnist, recall, shd_synth, tonic_events
 from srnn.datasets._base import IGNORE, DataError, Info, SequenceDataset, Splits
+from srnn.datasets.event_sequences import EventOptions
 from srnn.datasets.files import data_root
 from srnn.datasets.loader import SequenceLoader
 
@@ -25,6 +28,7 @@ __all__ = [
     "DATASETS",
     "IGNORE",
     "DataError",
+    "EventOptions",
     "Info",
     "SequenceDataset",
     "SequenceLoader",
@@ -38,10 +42,14 @@ DATASETS: dict[str, Callable[..., Splits]] = {
     "psmnist": mnist.psmnist,
     "ecg": ecg.ecg,
     "recall": recall.recall,
+    "shd": heidelberg.shd,
+    "ssc": heidelberg.ssc,
+    "shd-synth": shd_synth.shd_synth,
 }
 """Every dataset by name: a function whose keywords are the dataset's options.
 
-One that reads files takes the data root as its first argument, `root`.
+One that reads files takes the data root as its first argument, `root`. One that is made of events
+takes an `EventOptions` as `events`, whose fields count as its own options.
 """
 
 
@@ -49,27 +57,36 @@ def load(name: str, root: str | Path | None = None, **options: Any) -> Splits:
     """Load a dataset by name.
 
     Args:
-        name: One of `DATASETS`.
+        name: One of `DATASETS`, or ``tonic:NAME``; see `srnn.datasets.tonic_events`.
         root: Folder of the data files; see `data_root` for the default. Generated tasks need none.
         **options: The dataset's own options: the keywords of ``DATASETS[name]``.
 
     Raises:
         DataError: The name, an option or a value is unknown, or a file is missing or damaged.
     """
-    if name not in DATASETS:
+    if name.startswith("tonic:"):
+        build: Callable[..., Splits] = partial(tonic_events.tonic_events, name[len("tonic:") :])
+    elif name in DATASETS:
+        build = DATASETS[name]
+    else:
         nearest = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.0)[0]
         known = ", ".join(sorted(DATASETS))
         raise DataError(
-            f"There is no dataset {name!r}: did you mean {nearest!r}? Known are {known}."
+            f"There is no dataset {name!r}: did you mean {nearest!r}? Known are {known}, and "
+            "tonic:NAME for those of tonic."
         )
-    build = DATASETS[name]
-    parameters = set(inspect.signature(build).parameters)
-    known_options = sorted(parameters - {"root"})
+    own = set(inspect.signature(build).parameters)
+    shared = {field.name for field in fields(EventOptions)} if "events" in own else set()
+    known_options = sorted((own | shared) - {"root", "events"})
     for option in options:
         if option not in known_options:
             raise DataError(
                 f"The dataset {name!r} has no option {option!r}; it has {', '.join(known_options)}."
             )
-    if "root" in parameters:
-        return build(data_root(root), **options)
-    return build(**options)
+    arguments = {key: value for key, value in options.items() if key in own}
+    if shared:
+        of_events = {key: value for key, value in options.items() if key in shared}
+        arguments["events"] = EventOptions(**of_events)
+    if "root" in own:
+        return build(data_root(root), **arguments)
+    return build(**arguments)

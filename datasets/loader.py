@@ -119,6 +119,7 @@ class SequenceLoader(DataLoader[tuple[Tensor, Tensor]]):
             raise DataError(
                 f"The dataset {dataset.info.name!r} is empty: there is nothing to load."
             )
+        self._sequences = dataset
         self._order = _EpochOrder(len(dataset), batch_size, shuffle, seed, rank, world_size)
         if drop_last and len(self._order) < batch_size:
             raise DataError(
@@ -145,6 +146,8 @@ class SequenceLoader(DataLoader[tuple[Tensor, Tensor]]):
         if finished or left_midway:
             order.move_to(order.epoch + 1)
         order.resumed = False
+        # Before the workers start: each of them gets a copy of the dataset as it is now.
+        self._sequences.set_epoch(order.epoch)
         for batch in super().__iter__():
             order.batch += 1  # what was handed out, whatever the workers have prefetched
             yield batch

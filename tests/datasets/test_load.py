@@ -41,7 +41,7 @@ def test_every_option_has_a_default_a_type_and_a_line_of_documentation(name):
 
 
 def test_importing_is_light():
-    heavy = "{'scipy', 'h5py', 'lightning', 'tonic', 'snntorch', 'matplotlib'}"
+    heavy = "{'scipy', 'lightning', 'tonic', 'snntorch', 'matplotlib'}"
     code = f"import sys, srnn.datasets; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -1,0 +1,274 @@
+"""Sequences made from events: what is read, how it is varied, and how it becomes a tensor."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from srnn.datasets._base import DataError, Info, SequenceDataset
+from srnn.datasets._draws import check_number
+from srnn.datasets.augment import Augmentation
+from srnn.datasets.binning import BinnedEvents, Binning, Events, EventSource
+from srnn.datasets.event_cache import EventLists, binned
+
+Transform = Callable[[Events], Events]
+"""A transform of tonic, or any function from the events of a recording to events."""
+Values = Literal["binary", "count"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EventOptions:
+    """How events become sequences: the options that all data sets of events share.
+
+    Attributes:
+        bin_ms: Width of a time step, in milliseconds; None takes the data set's own.
+        duration_ms: Time that the steps cover, in milliseconds; later events are left out, and
+            their number is reported. None takes the data set's own.
+        pool: Neighbouring channels, or side of the blocks of pixels, that are added up; None takes
+            the data set's own.
+        values: "binary": 1 where a channel had an event in a step; "count": how many it had.
+        shift: Training only: largest random shift along the channels, after pooling.
+        stretch: Training only: largest random change of speed; 0.1 is from -10 % to +10 %.
+        jitter_ms: Training only: standard deviation of a random change of every event's time.
+        drop: Training only: probability of losing an event.
+        augment_seed: Seed of these four.
+        transform: A transform of tonic, on events, before binning; from Python only. What it draws
+            from NumPy's global generator is the same for the same recording and epoch.
+        train_transform: The same, on top, for training sequences only.
+    """
+
+    bin_ms: float | None = None
+    duration_ms: float | None = None
+    pool: int | None = None
+    values: Values = "binary"
+    shift: int = 0
+    stretch: float = 0.0
+    jitter_ms: float = 0.0
+    drop: float = 0.0
+    augment_seed: int = 0
+    transform: Transform | None = None
+    train_transform: Transform | None = None
+
+    def __post_init__(self) -> None:
+        if self.values not in get_args(Values):
+            raise DataError(f"values must be binary or count, not {self.values!r}.")
+        for name in ("transform", "train_transform"):
+            given = getattr(self, name)
+            if given is not None and not callable(given):
+                raise DataError(
+                    f"{name} must be a function of events, such as a transform of tonic, not "
+                    f"{given!r}: it can only be given from Python."
+                )
+
+    def binning(
+        self, sensor: tuple[int, int, int], bin_ms: float, duration_ms: float, pool: int = 1
+    ) -> Binning:
+        """Make the binning, with a data set's own settings where none were given."""
+        return Binning.of(
+            sensor,
+            bin_ms if self.bin_ms is None else self.bin_ms,
+            duration_ms if self.duration_ms is None else self.duration_ms,
+            pool if self.pool is None else self.pool,
+        )
+
+    def augmentation(self, binning: Binning) -> Augmentation:
+        """Make the variations of the training sequences."""
+        check_number("jitter_ms", self.jitter_ms, 0, 1e6)
+        jitter = self.jitter_ms * 1000 / binning.width
+        return Augmentation(self.shift, self.stretch, jitter, self.drop, self.augment_seed)
+
+    def phrase(self, binning: Binning) -> str:
+        """The encoding in a few words, for reports."""
+        varied = self.augmentation(binning).phrase
+        transforms = {"transform": self.transform, "training transform": self.train_transform}
+        parts = [binning.phrase, "binary" if self.values == "binary" else "counts"]
+        parts += [f"{name} {given!r}" for name, given in transforms.items() if given is not None]
+        return ", ".join(parts) + (f"; in training {varied}" if varied else "")
+
+
+class BinnedSource(Protocol):
+    """Where binned events come from: a cache, or transforms applied on reading."""
+
+    def take(self, indices: Sequence[int], epoch: int) -> BinnedEvents:
+        """Read the events of some sequences, as they are in an epoch."""
+
+
+class TransformedEvents:
+    """Events that pass through transforms whenever they are read, and are binned then.
+
+    Args:
+        source: The recordings.
+        binning: How to bin them.
+        transforms: What to apply, in this order.
+        seed: Seed of what the transforms draw from NumPy's global generator.
+    """
+
+    def __init__(
+        self, source: EventSource, binning: Binning, transforms: Sequence[Transform], seed: int
+    ) -> None:
+        self._source, self._binning, self._seed = source, binning, seed
+        self._transforms = tuple(transforms)
+        self._said = False
+
+    def take(self, indices: Sequence[int], epoch: int) -> BinnedEvents:
+        """Read, transform and bin some sequences.
+
+        Raises:
+            DataError: A transform gave something else than events on the sensor.
+        """
+        events, lost = self._binning.apply([self._transformed(i, epoch) for i in indices])
+        if lost and not self._said:
+            logger.warning(
+                "%s: events that transforms move behind the end are left out; %d in the first "
+                "batch that had any",
+                *(self._source.name, lost),
+            )
+            self._said = True
+        return events
+
+    def _transformed(self, index: int, epoch: int) -> Events:
+        events = self._source[index]
+        with _numpy_seed([self._seed, epoch, int(index)]):
+            for transform in self._transforms:
+                events = transform(events)
+        names = getattr(getattr(events, "dtype", None), "names", None) or ()
+        places = [name for name, size in zip("xyp", self._source.sensor, strict=True) if size > 1]
+        if not {"t", "x", *places} <= set(names):
+            raise DataError(
+                f"A transform made {type(events).__name__} of the events of {self._source.name}: "
+                "leave transforms to frames out, since binning follows."
+            )
+        on_sensor = np.ones(len(events), bool)
+        for field, size in zip("xyp", self._source.sensor, strict=True):
+            if field in places:
+                on_sensor &= (events[field] >= 0) & (events[field] < size)
+        return events[on_sensor & (events["t"] >= 0)]
+
+
+@contextmanager
+def _numpy_seed(seed: Sequence[int]) -> Iterator[None]:
+    """Seed NumPy's global generator for a while."""
+    before = np.random.get_state()
+    np.random.seed(np.random.SeedSequence(seed).generate_state(4))
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
+
+
+class EventSequences(SequenceDataset):
+    """Sequences of binned events.
+
+    Args:
+        info: What the data set is.
+        events: Where the events of all recordings come from.
+        binning: How they were binned.
+        labels: Class of every recording.
+        chosen: The recordings that belong to this part.
+        values: Whether several events in one place count.
+        augmentation: Random variations, or None.
+    """
+
+    def __init__(
+        self,
+        info: Info,
+        events: BinnedSource,
+        binning: Binning,
+        labels: npt.NDArray[np.int64],
+        chosen: npt.NDArray[np.int64],
+        values: Values,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        super().__init__(info)
+        self._events, self._binning, self._values = events, binning, values
+        self._labels = torch.from_numpy(labels[chosen])
+        self._chosen = chosen
+        self._augmentation = augmentation
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch, on which random variations and transforms depend."""
+        self._epoch = epoch
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Inputs [time, batch, channels] float32, targets [batch] int64."""
+        recordings = self._chosen[np.asarray(indices)]
+        steps, channels = self._binning.steps, self._binning.channels
+        events = self._events.take(recordings.tolist(), self._epoch)
+        if self._augmentation is not None:
+            events = self._augmentation(events, recordings.tolist(), self._epoch, steps, channels)
+        place = (events.step * len(recordings) + events.sequence) * channels + events.channel
+        inputs = torch.zeros(steps * len(recordings) * channels)
+        if self._values == "binary":
+            inputs[torch.from_numpy(place)] = 1.0
+        else:
+            inputs.scatter_add_(0, torch.from_numpy(place), torch.ones(len(place)))
+        targets = self._labels[torch.as_tensor(indices)]
+        return inputs.view(steps, len(recordings), channels), targets
+
+
+class EventParts:
+    """Makes the training, validation and test parts of a data set of events.
+
+    Args:
+        info: What the data set is.
+        binning: How to bin it.
+        options: The user's options.
+    """
+
+    def __init__(self, info: Info, binning: Binning, options: EventOptions) -> None:
+        self._info, self._binning, self._options = info, binning, options
+        self._opened: dict[str, EventLists] = {}
+
+    def __call__(
+        self,
+        source: EventSource,
+        labels: npt.NDArray[np.int64],
+        chosen: npt.NDArray[np.int64] | None = None,
+        *,
+        training: bool = False,
+    ) -> EventSequences:
+        """Make a part.
+
+        Args:
+            source: The recordings.
+            labels: Their classes.
+            chosen: Those of the part; None takes all.
+            training: Whether to apply what is for training only.
+        """
+        options = self._options
+        transforms: list[Any] = [options.transform, options.train_transform if training else None]
+        transforms = [transform for transform in transforms if transform is not None]
+        events: BinnedSource = (
+            TransformedEvents(source, self._binning, transforms, options.augment_seed)
+            if transforms
+            else self._binned(source)
+        )
+        augmentation = options.augmentation(self._binning) if training else None
+        everything = np.arange(len(labels))
+        return EventSequences(
+            self._info,
+            events,
+            self._binning,
+            labels,
+            everything if chosen is None else chosen,
+            options.values,
+            augmentation or None,
+        )
+
+    def _binned(self, source: EventSource) -> EventLists:
+        """Open a cache once for all parts of a file: opening reads all of it."""
+        if source.identity not in self._opened:
+            self._opened[source.identity] = binned(source, self._binning)
+        return self._opened[source.identity]
