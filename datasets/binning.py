@@ -52,17 +52,17 @@ class EventSource(Protocol):
 
 
 class BinnedEvents(NamedTuple):
-    """Events of some sequences, in the order of sequence, step and channel.
+    """Events of some sequences, in the order of sequence, step and channel; int32 or int64.
 
     Attributes:
-        sequence: Position of the event's sequence among those asked for, [events] int64.
-        step: Time step, [events] int64.
-        channel: Channel, [events] int64; twice in a step if it had two events there.
+        sequence: Position of the event's sequence among those asked for, [events].
+        step: Time step, [events].
+        channel: Channel, [events]; twice in a step if it had two events there.
     """
 
-    sequence: npt.NDArray[np.int64]
-    step: npt.NDArray[np.int64]
-    channel: npt.NDArray[np.int64]
+    sequence: npt.NDArray[np.signedinteger]
+    step: npt.NDArray[np.signedinteger]
+    channel: npt.NDArray[np.signedinteger]
 
 
 @dataclass(frozen=True)

@@ -97,13 +97,13 @@ class EventLists:
         del epoch
         chosen = np.asarray(indices, np.int64)
         counts = self.per_step[chosen]
-        steps = np.tile(np.arange(counts.shape[1]), len(chosen))
+        steps = np.tile(np.arange(counts.shape[1], dtype=np.int32), len(chosen))
         begins, ends = self.offsets[chosen], self.offsets[chosen + 1]
         parts = [self.channels[b:e] for b, e in zip(begins, ends, strict=True)]
         return BinnedEvents(
-            np.repeat(np.arange(len(chosen)), ends - begins),
+            np.repeat(np.arange(len(chosen), dtype=np.int32), ends - begins),
             np.repeat(steps, counts.ravel()),
-            np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64),
+            np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32),
         )
 
 

@@ -208,7 +208,8 @@ class EventSequences(SequenceDataset):
         events = self._events.take(recordings.tolist(), self._epoch)
         if self._augmentation is not None:
             events = self._augmentation(events, recordings.tolist(), self._epoch, steps, channels)
-        place = (events.step * len(recordings) + events.sequence) * channels + events.channel
+        row = events.step.astype(np.int64) * len(recordings) + events.sequence
+        place = row * channels + events.channel
         inputs = torch.zeros(steps * len(recordings) * channels)
         if self._values == "binary":
             inputs[torch.from_numpy(place)] = 1.0
