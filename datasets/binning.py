@@ -12,8 +12,9 @@ first event, and every event before the end is in exactly one bin. That is tonic
 time_window=w, start_time=0, end_time=steps * w)``, flattened. Times and widths are integers: no
 event moves to a neighbouring bin by rounding.
 
-A recording is kept as the list of its events' channels, sorted by step and then by channel, an
-entry for every event, and the number of events of each step.
+A recording is kept as the list of its events' channels, sorted by step and then by channel, and the
+number of entries of each step. Every event has an entry, or, in a binary binning, every step and
+channel that had any event has one.
 """
 
 import math
@@ -52,12 +53,15 @@ class EventSource(Protocol):
 
 
 class BinnedEvents(NamedTuple):
-    """Events of some sequences, in the order of sequence, step and channel; int32 or int64.
+    """Events of some sequences: in their order and, as they were binned, by step and channel.
 
     Attributes:
         sequence: Position of the event's sequence among those asked for, [events].
         step: Time step, [events].
-        channel: Channel, [events]; twice in a step if it had two events there.
+        channel: Channel, [events]; twice in a step if it had two events there
+            that count.
+
+    All three are int32 or int64.
     """
 
     sequence: npt.NDArray[np.signedinteger]
@@ -74,16 +78,23 @@ class Binning:
         steps: Number of bins.
         sensor: Width, height and polarities of the sensor, in pixels.
         pool: Side of the blocks of pixels that make one channel.
+        binary: Whether several events in one step and channel are one.
     """
 
     width: int
     steps: int
     sensor: tuple[int, int, int]
     pool: int
+    binary: bool = False
 
     @classmethod
     def of(
-        cls, sensor: tuple[int, int, int], bin_ms: float, duration_ms: float, pool: int
+        cls,
+        sensor: tuple[int, int, int],
+        bin_ms: float,
+        duration_ms: float,
+        pool: int,
+        binary: bool = False,
     ) -> "Binning":
         """Make a binning from a user's options.
 
@@ -92,6 +103,7 @@ class Binning:
             bin_ms: Width of a bin, in milliseconds.
             duration_ms: Time that the bins have to cover, in milliseconds.
             pool: Side of the blocks of pixels that make one channel.
+            binary: Whether several events in one step and channel are one.
 
         Raises:
             DataError: An option has no meaning.
@@ -104,7 +116,7 @@ class Binning:
             raise DataError(f"bin_ms must be whole microseconds, not {bin_ms!r} ms.")
         if pool > max(sensor[:2]):
             raise DataError(f"pool={pool} is larger than the sensor, {sensor[0]} x {sensor[1]}.")
-        return cls(width, math.ceil(round(duration_ms * 1000) / width), sensor, pool)
+        return cls(width, math.ceil(round(duration_ms * 1000) / width), sensor, pool, binary)
 
     @property
     def grid(self) -> tuple[int, int, int]:
@@ -123,7 +135,9 @@ class Binning:
         pooled = f", {self.pool} pooled to one" if self.pool > 1 else ""
         if pooled and self.sensor[1] > 1:
             pooled = f", {self.pool} x {self.pool} pixels pooled to one"
-        return f"{self.channels} channels{pooled}, {self.steps} steps of {self.width / 1000:g} ms"
+        values = "binary" if self.binary else "counts"
+        steps = f"{self.steps} steps of {self.width / 1000:g} ms"
+        return f"{self.channels} channels{pooled}, {steps}, {values}"
 
     def apply(self, recordings: Sequence[Events]) -> tuple[BinnedEvents, int]:
         """Bin recordings.
@@ -142,10 +156,13 @@ class Binning:
         kept = step < self.steps
         # One key a place: sorting it sorts by sequence, step and channel at once.
         key = (sequence[kept] * self.steps + step[kept]) * self.channels + channel[kept]
+        lost = len(times) - len(key)
         key.sort()
+        if self.binary and len(key):
+            key = key[np.concatenate([[True], key[1:] != key[:-1]])]
         row, channel = np.divmod(key, self.channels)
         sequence, step = np.divmod(row, self.steps)
-        return BinnedEvents(sequence, step, channel), len(times) - len(key)
+        return BinnedEvents(sequence, step, channel), lost
 
     def _channel(self, recordings: Sequence[Events]) -> npt.NDArray[np.int64]:
         width, height, polarities = self.grid

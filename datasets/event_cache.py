@@ -3,9 +3,9 @@
 A cache is a folder whose name says what was binned and how. It holds three arrays without any
 header, and a manifest with their types, shapes and CRC-32:
 
-    channels    [events]             every event's channel, sorted by sequence, step and channel
-    per_step    [sequences, steps]   number of events of each step
-    offsets     [sequences + 1]      where the events of each sequence begin in `channels`
+    channels    [entries]            channels of events, sorted by sequence, step and channel
+    per_step    [sequences, steps]   number of entries of each step
+    offsets     [sequences + 1]      where the entries of each sequence begin in `channels`
 
 That is a sparse matrix by rows of time steps, some 16 kB for a second of speech in 100 steps, and
 the form in which an event-driven kernel reads its input. The folder is built under a temporary name
@@ -33,7 +33,7 @@ import numpy.typing as npt
 from srnn.datasets._base import DataError
 from srnn.datasets.binning import BinnedEvents, Binning, EventSource
 
-_FORMAT = 1
+_FORMAT = 2
 _MANIFEST = "manifest.json"
 _AT_ONCE = 256
 """Recordings that are binned at a time; bounds the memory of a build."""
@@ -69,17 +69,17 @@ class EventLists:
 
     Attributes:
         lost: Number of events after the last step, which are left out.
-        events: Number of events that are there.
+        total: Number of all events that were binned, those included.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         manifest = _read_manifest(folder)
         self.lost: int = manifest["lost"]
+        self.total: int = manifest["total"]
         self.channels = _map(folder, manifest, "channels")
         self.per_step = _map(folder, manifest, "per_step")
         self.offsets = _map(folder, manifest, "offsets")
-        self.events = len(self.channels)
 
     def __reduce__(self) -> tuple[type["EventLists"], tuple[Path]]:
         return EventLists, (self.folder,)
@@ -137,10 +137,9 @@ def binned(source: EventSource, binning: Binning) -> EventLists:
             "disk with SRNN_CACHE."
         )
     if lists.lost:
-        total = lists.lost + lists.events
         logger.warning(
             "%s: %d of %d events come after %g ms and are left out",
-            *(source.name, lists.lost, total, binning.steps * binning.width / 1000),
+            *(source.name, lists.lost, lists.total, binning.steps * binning.width / 1000),
         )
     return lists
 
@@ -223,8 +222,7 @@ def _build(folder: Path, described: str, source: EventSource, binning: Binning) 
     part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
     part.mkdir()
     try:
-        arrays, lost = _write(part, source, binning)
-        manifest = {"described": described, "lost": lost, "arrays": arrays}
+        manifest = {"described": described, **_write(part, source, binning)}
         sealed = {"crc32": _crc32(manifest), "manifest": manifest}
         (part / _MANIFEST).write_text(json.dumps(sealed, indent=1) + "\n")
         try:
@@ -236,12 +234,10 @@ def _build(folder: Path, described: str, source: EventSource, binning: Binning) 
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _write(
-    part: Path, source: EventSource, binning: Binning
-) -> tuple[dict[str, dict[str, Any]], int]:
-    """Write the arrays of a cache; return their description, and the number of events lost."""
+def _write(part: Path, source: EventSource, binning: Binning) -> dict[str, Any]:
+    """Write the arrays of a cache; return what the manifest says of them."""
     narrow = np.uint16 if binning.channels <= 1 << 16 else np.uint32
-    end = lost = 0
+    end = lost = total = 0
     with ExitStack() as files:
 
         def writer(name: str, dtype: npt.DTypeLike, row: tuple[int, ...] = ()) -> _Writer:
@@ -262,8 +258,10 @@ def _write(
             ends = end + counts.sum(1).cumsum()
             offsets.append(ends)
             end, lost = int(ends[-1]), lost + late
+            total += sum(map(len, recordings))
         arrays = {"channels": channels, "per_step": per_step, "offsets": offsets}
-        return {name: array.finish() for name, array in arrays.items()}, lost
+        described = {name: array.finish() for name, array in arrays.items()}
+        return {"lost": lost, "total": total, "arrays": described}
 
 
 def _remove_stale(folder: Path) -> None:

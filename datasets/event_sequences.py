@@ -77,6 +77,7 @@ class EventOptions:
             bin_ms if self.bin_ms is None else self.bin_ms,
             duration_ms if self.duration_ms is None else self.duration_ms,
             pool if self.pool is None else self.pool,
+            self.values == "binary",
         )
 
     def augmentation(self, binning: Binning) -> Augmentation:
@@ -89,7 +90,7 @@ class EventOptions:
         """The encoding in a few words, for reports."""
         varied = self.augmentation(binning).phrase
         transforms = {"transform": self.transform, "training transform": self.train_transform}
-        parts = [binning.phrase, "binary" if self.values == "binary" else "counts"]
+        parts = [binning.phrase]
         parts += [f"{name} {given!r}" for name, given in transforms.items() if given is not None]
         return ", ".join(parts) + (f"; in training {varied}" if varied else "")
 
@@ -173,7 +174,6 @@ class EventSequences(SequenceDataset):
         binning: How they were binned.
         labels: Class of every recording.
         chosen: The recordings that belong to this part.
-        values: Whether several events in one place count.
         augmentation: Random variations, or None.
     """
 
@@ -184,11 +184,10 @@ class EventSequences(SequenceDataset):
         binning: Binning,
         labels: npt.NDArray[np.int64],
         chosen: npt.NDArray[np.int64],
-        values: Values,
         augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__(info)
-        self._events, self._binning, self._values = events, binning, values
+        self._events, self._binning = events, binning
         self._labels = torch.from_numpy(labels[chosen])
         self._chosen = chosen
         self._augmentation = augmentation
@@ -211,7 +210,7 @@ class EventSequences(SequenceDataset):
         row = events.step.astype(np.int64) * len(recordings) + events.sequence
         place = row * channels + events.channel
         inputs = torch.zeros(steps * len(recordings) * channels)
-        if self._values == "binary":
+        if self._binning.binary:
             inputs[torch.from_numpy(place)] = 1.0
         else:
             inputs.scatter_add_(0, torch.from_numpy(place), torch.ones(len(place)))
@@ -264,7 +263,6 @@ class EventParts:
             self._binning,
             labels,
             everything if chosen is None else chosen,
-            options.values,
             augmentation or None,
         )
 

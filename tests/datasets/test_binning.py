@@ -286,9 +286,20 @@ def test_a_binning_without_meaning_is_refused(options, message, one_sentence):
     one_sentence(error)
 
 
+@given(st.lists(st.tuples(st.integers(0, 4_999), st.integers(0, 6)), max_size=40))
+def test_a_binary_binning_has_every_place_once(cochlea_events, places):
+    events = cochlea_events(*np.array(places, int).reshape(-1, 2).T)
+    every, late = Binning(1000, 4, (7, 1, 1), 2).apply([events, events])
+    once, late_too = Binning(1000, 4, (7, 1, 1), 2, binary=True).apply([events, events])
+    assert late == late_too == 2 * sum(time >= 4000 for time, _ in places)
+    assert list(zip(*once, strict=True)) == sorted(set(zip(*every, strict=True)))
+
+
 def test_a_data_set_has_its_own_binning_unless_another_is_asked_for():
     own = Binning.of((700, 1, 1), 14, 1400, 1)
-    assert EventOptions().binning((700, 1, 1), 14, 1400) == own
+    assert EventOptions(values="count").binning((700, 1, 1), 14, 1400) == own
+    binary = dataclasses.replace(own, binary=True)
+    assert EventOptions().binning((700, 1, 1), 14, 1400) == binary
     assert EventOptions(bin_ms=4).binning((700, 1, 1), 14, 1000).steps == 250
     assert EventOptions(duration_ms=700).binning((700, 1, 1), 14, 1400).steps == 50
     assert EventOptions(pool=5).binning((700, 1, 1), 14, 1400, 2).channels == 140
@@ -297,8 +308,8 @@ def test_a_data_set_has_its_own_binning_unless_another_is_asked_for():
 
 def test_a_binning_in_words():
     cochlea = Binning.of((700, 1, 1), 4, 1000, 1)
-    assert cochlea.phrase == "700 channels, 250 steps of 4 ms"
+    assert cochlea.phrase == "700 channels, 250 steps of 4 ms, counts"
     pooled = dataclasses.replace(cochlea, pool=5, width=2_500)
-    assert pooled.phrase == "140 channels, 5 pooled to one, 250 steps of 2.5 ms"
-    camera = Binning.of((128, 128, 2), 10, 1000, 4)
-    assert camera.phrase == "2048 channels, 4 x 4 pixels pooled to one, 100 steps of 10 ms"
+    assert pooled.phrase == "140 channels, 5 pooled to one, 250 steps of 2.5 ms, counts"
+    camera = Binning.of((128, 128, 2), 10, 1000, 4, binary=True)
+    assert camera.phrase == "2048 channels, 4 x 4 pixels pooled to one, 100 steps of 10 ms, binary"

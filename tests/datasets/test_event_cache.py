@@ -54,8 +54,8 @@ def test_a_cache_holds_what_binning_gives(source, cache):
     lists = binned(source, BINNING)
     expected, lost = BINNING.apply(source.recordings)
     assert same(everything(lists), expected)
-    assert (len(lists), lists.lost, lists.events) == (20, lost, len(expected.step))
-    assert lists.events + lists.lost == sum(map(len, source.recordings))
+    assert (len(lists), lists.lost, len(lists.channels)) == (20, lost, len(expected.step))
+    assert len(lists.channels) + lists.lost == lists.total == sum(map(len, source.recordings))
     assert only_folder(cache).name.startswith("recordings-14000us-100x700-")
 
 
@@ -93,7 +93,7 @@ def test_built_once(source, cache, caplog):
 def test_recordings_without_events(count, recordings, cochlea_events):
     empty = recordings([cochlea_events([], [])] * count, (700, 1, 1))
     lists = binned(empty, BINNING)
-    assert (len(lists), lists.events, lists.lost) == (count, 0, 0)
+    assert (len(lists), lists.total, lists.lost) == (count, 0, 0)
     assert same(everything(lists), BINNING.apply(empty.recordings)[0])
     binned(empty, BINNING)
     assert len(empty.read) == count
@@ -171,9 +171,7 @@ def test_worker_processes_give_the_same_batches(method, path):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip("only elsewhere")
     file = SpikeFile(path)
-    sequences = EventSequences(
-        None, binned(file, BINNING), BINNING, file.labels, np.arange(20), "count"
-    )
+    sequences = EventSequences(None, binned(file, BINNING), BINNING, file.labels, np.arange(20))
     loader = SequenceLoader(sequences, 6, shuffle=True, num_workers=2)
     loader.multiprocessing_context = method
     batches = zip(loader, SequenceLoader(sequences, 6, shuffle=True), strict=True)
@@ -291,7 +289,7 @@ class TestBuilding:
             "        while index == 0 and not go.exists(): time.sleep(0.001)\n"
             "        return super().__getitem__(index)\n"
             "lists = binned(Waiting(path), Binning(14000, 100, (700, 1, 1), 1))\n"
-            "print(lists.events, len(lists), int(lists.channels.astype(int).sum()))\n"
+            "print(lists.total, len(lists), int(lists.channels.astype(int).sum()))\n"
         )
         go, marks = tmp_path / "go", [tmp_path / "one", tmp_path / "two"]
         processes = [
@@ -316,7 +314,7 @@ class TestBuilding:
         assert results[0] == results[1]
         only_folder(cache)
         lists = binned(SpikeFile(path), BINNING)
-        printed = [lists.events, 20, lists.channels.astype(int).sum()]
+        printed = [lists.total, 20, lists.channels.astype(int).sum()]
         assert results[0][0].split() == [str(number) for number in printed]
 
     @pytest.mark.parametrize("error", [DataError("x."), ValueError("x"), KeyboardInterrupt()])
@@ -418,7 +416,7 @@ class TestNoRoom:
         with full_disk():
             self.refused(big, one_sentence, "could not be written .*File too large")
         assert list(cache.iterdir()) == []
-        assert binned(big, BINNING).events == 200_000
+        assert binned(big, BINNING).total == 200_000
 
     def test_a_file_in_the_place_of_the_folder(self, source, cache, one_sentence):
         cache.write_bytes(b"")
@@ -472,8 +470,8 @@ def test_where_it_is(monkeypatch, tmp_path):
         assert cache_root() == tmp_path / ".cache" / "srnn-cache"
 
 
-def test_values_and_augmentation_need_no_cache_of_their_own(source, cache):
-    for options in (EventOptions(), EventOptions(values="count", shift=3, jitter_ms=5)):
+def test_augmentation_needs_no_cache_of_its_own(source, cache):
+    for options in (EventOptions(), EventOptions(shift=3, jitter_ms=5)):
         binned(source, options.binning(source.sensor, 14, 1400))
     only_folder(cache)
     assert len(source.read) == 20

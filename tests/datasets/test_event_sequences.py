@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,7 +71,8 @@ def test_the_tensor_is_what_a_loop_makes(recordings, cochlea_events, words, valu
     source = recordings([cochlea_events(*np.array(w).reshape(-1, 2).T) for w in words], (5, 1, 1))
     labels = np.arange(len(words)) * 3
     chosen = np.array(data.draw(st.permutations(range(len(words)))))
-    sequences = EventSequences(INFO, Lists(source, TINY), TINY, labels, chosen, values)
+    binning = replace(TINY, binary=values == "binary")
+    sequences = EventSequences(INFO, Lists(source, binning), binning, labels, chosen)
     size = st.integers(0, len(words) - 1)
     indices = data.draw(st.lists(size, min_size=1, max_size=6))
     inputs, targets = sequences.__getitems__(indices)
@@ -103,10 +105,10 @@ def test_an_item_is_a_batch_of_one(part):
 
 def test_counts_of_the_same_place(recordings, cochlea_events):
     source = recordings([cochlea_events([0, 1, 2, 3_000], [1, 1, 1, 2])], (5, 1, 1))
-    for values, count in (("binary", 1), ("count", 3)):
-        sequences = EventSequences(
-            INFO, binned(source, TINY), TINY, np.zeros(1, int), np.arange(1), values
-        )
+    for binary, count in ((True, 1), (False, 3)):
+        binning = replace(TINY, binary=binary)
+        lists = binned(source, binning)
+        sequences = EventSequences(INFO, lists, binning, np.zeros(1, int), np.arange(1))
         inputs, _ = sequences.__getitems__([0, 0])
         assert inputs[0, :, 1].tolist() == [count, count]
         assert inputs.sum() == 2 * (count + 1)
@@ -124,7 +126,7 @@ def test_the_chosen_ones_have_their_own_labels(part, file):
 
 def test_the_epoch_is_passed_on(recordings, cochlea_events):
     lists = Lists(recordings([cochlea_events([0], [0])] * 3, (5, 1, 1)), TINY)
-    sequences = EventSequences(INFO, lists, TINY, np.zeros(3, int), np.arange(3), "binary")
+    sequences = EventSequences(INFO, lists, TINY, np.zeros(3, int), np.arange(3))
     loader = SequenceLoader(sequences, 2)
     batches(loader, 3)
     loader.load_state_dict({"epoch": 7, "batch": 1})
@@ -444,7 +446,8 @@ class TestTransforms:
 
 def test_the_encoding_in_words(transforms):
     plain = EventOptions()
-    assert plain.phrase(BINNING) == "700 channels, 100 steps of 14 ms, binary"
+    binary = replace(BINNING, binary=True)
+    assert plain.phrase(binary) == "700 channels, 100 steps of 14 ms, binary"
     several = EventOptions(
         values="count", shift=20, drop=0.1, transform=transforms.DropEvent(p=0.5)
     )

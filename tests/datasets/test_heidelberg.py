@@ -330,7 +330,7 @@ def test_lost_events_are_reported(root, caplog):
 
 def test_one_cache_for_all_splits(root, cache):
     load("shd", root)
-    load("shd", root, fold=1, values="count", drop=0.1)
+    load("shd", root, fold=1, shift=3, drop=0.1)
     splits = load("shd", root, split="random")
     _ = splits.joined
     assert len(list(cache.iterdir())) == 1
