@@ -57,6 +57,7 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         check_whole("shift", self.shift, 0)
+        check_number("shift", self.shift, 0, 10**6)
         check_number("stretch", self.stretch, 0, 1)
         check_number("jitter", self.jitter, 0, 1e9)
         check_number("drop", self.drop, 0, 1)
@@ -109,6 +110,7 @@ class Augmentation:
             moved *= np.repeat(np.array([draw.speed for draw in draws], np.float32), counts)
             if self.jitter:
                 moved += self.jitter * _joined(draws, "jitter")
+            np.clip(moved, -1, steps, out=moved)  # what is beyond is lost, and may not fit an int32
             step = np.floor(moved, out=moved).astype(np.int32)
         kept = (step >= 0) & (step < steps) & (channel >= 0) & (channel < channels)
         if self.drop:

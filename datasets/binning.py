@@ -32,6 +32,10 @@ Events = npt.NDArray[Any]
 """Structured array with the fields t (microseconds), x, and, where the sensor has them, y and p."""
 
 
+_MOST_STEPS = 1 << 16
+"""Above it, a sequence is a slip of the pen: its membranes alone would fill the memory."""
+
+
 class EventSource(Protocol):
     """Recordings of events, read one at a time.
 
@@ -116,7 +120,13 @@ class Binning:
             raise DataError(f"bin_ms must be whole microseconds, not {bin_ms!r} ms.")
         if pool > max(sensor[:2]):
             raise DataError(f"pool={pool} is larger than the sensor, {sensor[0]} x {sensor[1]}.")
-        return cls(width, math.ceil(round(duration_ms * 1000) / width), sensor, pool, binary)
+        steps = math.ceil(round(duration_ms * 1000) / width)
+        if steps > _MOST_STEPS:
+            raise DataError(
+                f"bin_ms={bin_ms!r} makes {steps} steps of {duration_ms:g} ms, and {_MOST_STEPS} "
+                "are the most: choose wider bins or a shorter duration."
+            )
+        return cls(width, steps, sensor, pool, binary)
 
     @property
     def grid(self) -> tuple[int, int, int]:

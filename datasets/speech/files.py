@@ -18,6 +18,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 import uuid
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -164,7 +165,7 @@ def _generate(samples: Sequence[Sample], seed: int, workers: int) -> Generator[S
         pool = ProcessPoolExecutor(
             min(workers, len(chunks)),
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_leave_interrupts_to_the_parent,
+            initializer=_depend_on_the_parent,
         )
         try:
             for spikes in pool.map(draw, chunks):
@@ -179,8 +180,16 @@ def _generate(samples: Sequence[Sample], seed: int, workers: int) -> Generator[S
         yield from draw(chunk)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _depend_on_the_parent() -> None:
+    """Leave interrupts to the parent process, and end with it should it be killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        if (parent := multiprocessing.parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
@@ -199,7 +208,8 @@ def _appearing(path: Path) -> Iterator[Path]:
 def _write(path: Path, samples: Sequence[Sample], spikes: Sequence[Spikes], seed: int) -> None:
     """Write one file; see the module for its layout."""
     voices = speakers(seed)
-    with h5py.File(path, "x") as file:
+    # Made in memory: on a full disk HDF5 ends the process, where Python raises an error.
+    with h5py.File(path, "w", driver="core", backing_store=False) as file:
         for name, column, kind in (("times", 0, np.float16), ("units", 1, np.uint16)):
             rows = np.empty(len(spikes), object)
             rows[:] = [pair[column] for pair in spikes]
@@ -211,3 +221,6 @@ def _write(path: Path, samples: Sequence[Sample], spikes: Sequence[Spikes], seed
         meta["gender"] = np.array([voice.gender for voice in voices], "S")
         meta["age"] = np.array([voice.age for voice in voices], np.uint16)
         meta["body_height"] = np.array([voice.height for voice in voices], np.uint16)
+        file.flush()
+        image = file.id.get_file_image()
+    path.write_bytes(image)

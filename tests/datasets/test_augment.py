@@ -224,6 +224,7 @@ def test_the_global_random_state_is_left_alone():
     [
         ({"shift": -1}, "shift must be a whole number of at least 0"),
         ({"shift": 1.5}, "shift must be a whole number"),
+        ({"shift": 2**33}, "shift must lie between 0 and 1000000"),
         ({"stretch": 1}, "stretch=1 leaves nothing"),
         ({"stretch": 1.5}, "stretch must lie between 0 and 1"),
         ({"stretch": float("nan")}, "stretch must lie between 0 and 1"),
@@ -248,6 +249,16 @@ def test_a_value_without_meaning_is_refused(options, message, one_sentence):
     with pytest.raises(DataError, match=message) as error:
         EventOptions(**options).augmentation(binning)
     one_sentence(error)
+
+
+def test_the_largest_of_all_lose_what_they_move_away():
+    # Not by an overflow, which would be a warning and might come out in range.
+    word = [(step, 300) for step in range(500)]
+    assert len(vary(Augmentation(jitter=1e9), [word])[0]) < 5
+    assert vary(Augmentation(shift=10**6), [word]) in ([[]], [word])
+    for bounds in (0, STEPS - 1):
+        (kept,) = vary(Augmentation(jitter=0.5), [[(bounds, 7)] * 400])
+        assert 100 < len(kept) < 400
 
 
 def test_jitter_is_given_in_milliseconds():

@@ -278,6 +278,7 @@ def test_the_number_of_steps(bin_ms, duration_ms, width, steps):
         ({"pool": 0}, "pool must be a whole number of at least 1"),
         ({"pool": 2.0}, "pool must be a whole number"),
         ({"pool": 701}, "pool=701 is larger than the sensor, 700 x 1"),
+        ({"bin_ms": 0.001}, "bin_ms=0.001 makes 1400000 steps of 1400 ms, and 65536 are the most"),
     ],
 )
 def test_a_binning_without_meaning_is_refused(options, message, one_sentence):
