@@ -14,16 +14,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from . import surrogate
+from ._registry import Registered, forget, register
 from .distributions import Distribution, constant, parse
 from .kernels import reference
 from .reset import RECURRENT_RESETS, Reset
 from .time_constant import TimeConstant, check_fits
 
 
-class SpikingLayer(nn.Module):
+class SpikingLayer(Registered):
     """Base of all spiking layers; a subclass adds dynamics, a wiring and snnTorch's class.
 
     The dynamics supply ``state_type``, ``step`` and the three methods that are left open here.
@@ -40,6 +41,8 @@ class SpikingLayer(nn.Module):
     spike_grad: Callable[[Tensor], Tensor]
     state_quant: Any
     reset_mechanism: str
+    reset_mechanism_val: Tensor
+    reset_dict: dict[str, int]
     reset_delay: bool
     init_hidden: bool
     inhibition: bool
@@ -85,13 +88,18 @@ class SpikingLayer(nn.Module):
             spike_grad = surrogate.no_gradient()
         elif spike_grad is None:
             spike_grad = surrogate.multi_gaussian() if papers else surrogate.atan()
-        super().__init__(
-            beta=0.0 if papers else beta, threshold=threshold, spike_grad=spike_grad, **snntorch
-        )
+        try:
+            super().__init__(
+                beta=0.0 if papers else beta, threshold=threshold, spike_grad=spike_grad, **snntorch
+            )
+        except BaseException:
+            forget(self)
+            raise
+        register(self)
         self.surrogate_disable = surrogate_disable
         self._kept_gradient = False
         # snnTorch binds its own update here once and for all; ours follows `reset_mechanism`.
-        del self.state_function
+        self.__dict__.pop("state_function", None)
         self.detach_reset = (not papers) if detach_reset is None else detach_reset
         self.tau_mem: TimeConstant | None = None
         if papers:
@@ -161,7 +169,8 @@ class SpikingLayer(nn.Module):
     def _emit(self, S: Tensor, state: Any, params: Any) -> Tensor:
         """What the layer sends out when its neurons cross their threshold with S."""
         if not self.inhibition:
-            return S
+            return S * self.graded_spikes_factor
+        # snnTorch grades the spikes of a layer without inhibition only.
         excess = state.membrane - self.threshold_of(state, params)
         winner = excess.argmax(dim=1, keepdim=True)
         return S * torch.zeros_like(S).scatter(1, winner, 1.0)
@@ -191,7 +200,15 @@ class SpikingLayer(nn.Module):
     def _with_crossings(self, state: Any, params: Any) -> Any:
         """The state whose S follows from its membrane, which users may set and snnTorch goes by."""
         distance = state.membrane - self.threshold_of(state, params)
-        return state._replace(spikes=self.spike_grad(distance))
+        return state._replace(spikes=self._spike(distance))
+
+    @property
+    def _spike(self) -> Callable[[Tensor], Tensor]:
+        """H with its surrogate, in the dtype of its input: snnTorch's own answer in float32."""
+        given = self.spike_grad
+        if isinstance(given, surrogate.Surrogate):
+            return given
+        return lambda distance: given(distance).to(distance.dtype)
 
     # -------------------------------------------------------------------- snnTorch's step call
 
@@ -215,28 +232,47 @@ class SpikingLayer(nn.Module):
         mem = kept if mem is None else mem
         # snnTorch's users begin a sequence with a membrane of zeros, and know of no other state.
         hidden = self._hidden_states()
-        anew = bool(hidden) and mem is not kept and not bool(mem.any())
+        anew: bool | Tensor = False
+        if hidden and mem is not kept:
+            anew = ~mem.any()
+            # A compiled or exported step has no branch. Run as it stands, it must not even touch
+            # what an earlier sequence left: its graph may have been freed.
+            anew = anew if torch.compiler.is_compiling() else bool(anew)
         # Whoever detached the membrane truncates the gradient here.
         truncated = self._kept_gradient and not mem.requires_grad
         state = initial
         if mem.shape == input_.shape:
             for name in hidden:
                 value = getattr(self, name)
-                if value.shape == mem.shape and not anew:
-                    state = state._replace(**{name: value.detach() if truncated else value})
+                if value.shape != mem.shape or anew is True:
+                    continue
+                value = value.detach() if truncated else value
+                if isinstance(anew, Tensor):
+                    value = torch.where(anew, getattr(initial, name), value)
+                state = state._replace(**{name: value})
             state = self._with_crossings(state._replace(membrane=mem), params)
         if spikes is None or spikes.shape != input_.shape:
             spikes = initial.spikes
         spikes, state = self._advance(input_, spikes, state, params)
-        self._buffers["mem"] = state.membrane  # past __setattr__, which takes a zero for a reset
+        mem = state.membrane
         for name in hidden:
-            self._buffers[name] = getattr(state, name)
-        self._kept_gradient = state.membrane.requires_grad
-        return spikes, state.membrane
+            value = getattr(state, name)
+            self._keep(name, value)
+            if value.requires_grad and not mem.requires_grad:
+                # As in an adaptive layer on data whose reset is detached. Tie the membrane to the
+                # graph, by a gradient of zero, or nobody could truncate there by detaching it.
+                mem = torch.where(mem.new_ones((), dtype=torch.bool), mem, value.to(mem.dtype))
+        self._keep("mem", mem)
+        self._kept_gradient = mem.requires_grad
+        return spikes, mem
 
     def _returned(self, spikes: Tensor, mem: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """What snnTorch's step call returns: the pair, unless the states are hidden."""
         return spikes if self.init_hidden and not self.output else (spikes, mem)
+
+    def _keep(self, name: str, state: Tensor) -> None:
+        """Keep a state: as nn.Module does, which torch.export sees, and never taken for a reset."""
+        super().__setattr__(name, state)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Take a membrane set to zero from outside for a reset, and start every other state anew.
@@ -250,7 +286,19 @@ class SpikingLayer(nn.Module):
         if (hidden := self._hidden_states()) and not bool(value.any()):
             initial = self.initial_state(value)
             for state in hidden:
-                self._buffers[state] = getattr(initial, state)
+                self._keep(state, getattr(initial, state))
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        """Load the reset mechanism too, which snnTorch keeps as a number and goes by as a name."""
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        number = int(self.reset_mechanism_val)
+        names = {value: name for name, value in self.reset_dict.items()}
+        if number not in names:
+            raise ValueError(
+                f"{prefix}reset_mechanism_val must be one of {sorted(names)}, got {number}: the "
+                "state_dict is damaged."
+            )
+        self._reset_mechanism = names[number]
 
     # -------------------------------------------------------------------------- whole sequences
 

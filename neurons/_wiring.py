@@ -28,11 +28,6 @@ class FeedForward(SpikingLayer):
         self.__dict__.update(linear_features=linear_features, conv2d_channels=conv2d_channels)
         super()._set_up(**keywords)
 
-    def _emit(self, S: Tensor, state: Any, params: Any) -> Tensor:
-        S = super()._emit(S, state, params)
-        # snnTorch grades the spikes of a layer without inhibition only.
-        return S if self.inhibition else S * self.graded_spikes_factor
-
     def forward(self, input_: Tensor, mem: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         """Advance by one step, in snnTorch's form.
 
@@ -56,7 +51,28 @@ class Recurrent(SpikingLayer):
 
     resets = RECURRENT_RESETS
     spk: Tensor
+    V: Tensor
     recurrent: nn.Module
+
+    def _set_up(self, **keywords: Any) -> None:
+        super()._set_up(**keywords)
+        if "V" in self._buffers:
+            # snnTorch's fixed weights are a plain attribute here, which no conversion reaches.
+            del self.recurrent.V
+            self.recurrent.register_buffer("V", self.V, persistent=False)
+
+    def _share_fixed_weights(self) -> None:
+        if "V" in self._buffers:
+            self.recurrent.V = self.V
+
+    def _apply(self, *args: Any, **keywords: Any) -> Any:
+        super()._apply(*args, **keywords)
+        self._share_fixed_weights()
+        return self
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._share_fixed_weights()
 
     def _recurrent_current(self, spikes: Tensor) -> Tensor:
         return self.recurrent(spikes)
@@ -80,5 +96,5 @@ class Recurrent(SpikingLayer):
         """
         self._refuse_states(spk, mem)
         spk, mem = self._step_call(input_, self.spk if spk is None else spk, mem)
-        self._buffers["spk"] = spk
+        self._keep("spk", spk)
         return self._returned(spk, mem)

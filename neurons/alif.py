@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 
 from .distributions import Distribution
-from .lif import LIF, RLIF, LIFDynamics, LIFParams, LIFState, lif_step
+from .lif import LIF, RLIF, LIFDynamics, LIFParams, LIFState, lif_membrane
 from .time_constant import TimeConstant
 
 
@@ -86,7 +86,11 @@ def alif_step(
     lif, rho, beta = params
     b = rho * b + (1 - rho) * S
     B = lif.threshold + beta * b
-    S, (_, u) = lif_step(current, LIFState(S, u), lif._replace(threshold=B), recurrent)
+    # A reset that the gradient ignores is ignored whole. Through b alone it would teach neurons,
+    # wherever a loss looks at their membranes, to be silent.
+    reset_by = lif.threshold + beta * b.detach() if lif.detach_reset else B
+    u = lif_membrane(current, LIFState(S, u), lif._replace(threshold=reset_by), recurrent)
+    S = lif.spike(u - B)
     return S, ALIFState(S, u, b)
 
 
@@ -96,6 +100,7 @@ class _Adaptive(LIFDynamics):
     state_type: Any = ALIFState
     step: Any = staticmethod(alif_step)
     adaptation_strength: Tensor
+    initial_adaptation: float = 0.0
 
     def __init__(
         self,
@@ -110,7 +115,7 @@ class _Adaptive(LIFDynamics):
             raise ValueError(
                 f"adaptation_strength must be a finite number >= 0, got {adaptation_strength}."
             )
-        if not self.reset_delay:
+        if not self.reset_delay and adaptation_strength:
             raise ValueError(
                 "An adaptive neuron resets one step after its spike: leave reset_delay at True."
             )

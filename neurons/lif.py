@@ -77,6 +77,30 @@ class LIFParams(NamedTuple):
     detach_reset: bool
 
 
+def lif_membrane(
+    current: Tensor, state: LIFState, params: LIFParams, recurrent: Tensor | None = None
+) -> Tensor:
+    """Charge the membrane of leaky integrate-and-fire units for one step, and reset it.
+
+    Args:
+        current: x_t, the feed-forward part of the current, [batch, neurons].
+        state: S and u of the step before.
+        params: the parameters; the threshold is what the reset subtracts.
+        recurrent: W_rec S_{t-1} + b_rec, [batch, neurons]. It is added after the feed-forward part,
+            as snnTorch does, since the order of a sum decides its last bit.
+
+    Returns:
+        u_t, [batch, neurons].
+    """
+    S, u = state
+    alpha, g, B, _, reset, detach_reset = params
+    S = S.detach() if detach_reset else S
+    u = alpha * reset.before_leak(u, S) + g * current
+    if recurrent is not None:
+        u = u + g * recurrent
+    return reset.after_leak(u, S, B)
+
+
 def lif_step(
     current: Tensor, state: LIFState, params: LIFParams, recurrent: Tensor | None = None
 ) -> tuple[Tensor, LIFState]:
@@ -86,20 +110,13 @@ def lif_step(
         current: x_t, the feed-forward part of the current, [batch, neurons].
         state: S and u of the step before.
         params: the parameters.
-        recurrent: W_rec S_{t-1} + b_rec, [batch, neurons]. It is added after the feed-forward part,
-            as snnTorch does, since the order of a sum decides its last bit.
+        recurrent: as in :func:`lif_membrane`.
 
     Returns:
         The spikes [batch, neurons] and the new state.
     """
-    S, u = state
-    alpha, g, B, spike, reset, detach_reset = params
-    S = S.detach() if detach_reset else S
-    u = alpha * reset.before_leak(u, S) + g * current
-    if recurrent is not None:
-        u = u + g * recurrent
-    u = reset.after_leak(u, S, B)
-    S = spike(u - B)
+    u = lif_membrane(current, state, params, recurrent)
+    S = params.spike(u - params.threshold)
     return S, LIFState(S, u)
 
 
@@ -115,7 +132,7 @@ class LIFDynamics(SpikingLayer):
         if self.state_quant:
             reset = quantised(reset, self.state_quant)
         return LIFParams(
-            self.alpha, self.input_gain, self.threshold, self.spike_grad, reset, self.detach_reset
+            self.alpha, self.input_gain, self.threshold, self._spike, reset, self.detach_reset
         )
 
     def threshold_of(self, state: Any, params: Any) -> Tensor:

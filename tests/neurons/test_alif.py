@@ -170,3 +170,24 @@ def test_the_adaptation_starts_where_it_is_told():
 def test_what_makes_no_sense_is_refused_by_name(kind, options, message):
     with pytest.raises(ValueError, match=message):
         kind(linear_features=2, **options)
+
+
+def test_a_reset_that_the_gradient_ignores_is_ignored_whole():
+    """Not even by way of the threshold that it subtracts, which the spike before it has raised."""
+    currents = torch.tensor([2.0, 0.5]).reshape(2, 1, 1).requires_grad_()
+    gradients = {}
+    for detach_reset in (True, False):
+        layer = ALIF(beta=0.5, tau_adapt=3.0, detach_reset=detach_reset)
+        spikes, _, membrane = layer.forward_sequence(currents, return_membrane=True)
+        assert spikes.flatten().tolist() == [1, 0]
+        (gradient,) = torch.autograd.grad(membrane[1].sum(), currents)
+        gradients[detach_reset] = gradient.flatten().tolist()
+    assert gradients[True] == [0.5, 1.0]  # the leak, and the current itself
+    assert gradients[False][0] < 0.5
+
+
+def test_what_the_spike_is_compared_with_still_teaches_the_adaptation():
+    layer = ALIF(beta=0.5, tau_adapt=3.0)
+    spikes, _ = layer.forward_sequence(torch.tensor([2.0, 0.5]).reshape(2, 1, 1))
+    spikes.sum().backward()
+    assert layer.tau_adapt.theta.grad.any()

@@ -327,3 +327,34 @@ def test_only_a_detached_membrane_cuts_the_gradient_of_the_adaptation():
     ]
     assert gradients[1].abs().min() > 0
     torch.testing.assert_close(*gradients)  # summed over the steps in another order
+
+
+def test_a_sequence_begun_with_zeros_touches_nothing_of_the_one_before():
+    # Nor its graph, which is freed by then. Here the adaptation alone has a gradient of its own.
+    layer = ALIF(beta=0.9, reset_mechanism="none", threshold=0.5, tau_adapt=20.0)
+    for _ in range(2):
+        membrane, fired = torch.zeros(2, 3), 0.0
+        for x in torch.rand(10, 2, 3):
+            spikes, membrane = layer(x, membrane)
+            fired = fired + spikes.sum()
+        fired.backward()
+    assert layer.tau_adapt.theta.grad.any()
+
+
+def test_an_adaptive_layer_on_data_is_truncated_by_its_membrane():
+    # Which depends on nothing that is learned: it is tied to the adaptation, and no more than that.
+    layer = ALIF(beta=0.9, init_hidden=True, output=True, tau_adapt=20.0)
+    kept = ALIF(beta=0.9, adaptation_strength=1.8, tau_adapt=20.0)
+    current = torch.rand(12, 2, 3) * 2
+    expected, _, membrane = kept.forward_sequence(current, return_membrane=True)
+    assert not membrane.requires_grad
+    for part in range(3):
+        pairs = [layer(x) for x in current[4 * part : 4 * part + 4]]
+        spikes, membranes = (torch.stack(each) for each in zip(*pairs, strict=True))
+        assert torch.equal(spikes, expected[4 * part : 4 * part + 4])
+        assert torch.equal(membranes, membrane[4 * part : 4 * part + 4])
+        (gradient,) = torch.autograd.grad(membranes.sum(), layer.tau_adapt.theta, retain_graph=True)
+        assert not gradient.any()
+        spikes.sum().backward()
+        snn.Leaky.detach_hidden()
+    assert layer.tau_adapt.theta.grad.any()
