@@ -10,18 +10,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .delay import Delay
     from .network import SRNN, Layer, Record, detach
+    from .nir_export import to_nir
+    from .nir_import import from_nir
     from .readout import Readout
+    from .states import reset
 
 __version__ = "0.1.0"
-__all__ = ["SRNN", "Layer", "Readout", "Record", "detach"]
+__all__ = [
+    "SRNN",
+    "Delay",
+    "Layer",
+    "Readout",
+    "Record",
+    "detach",
+    "from_nir",
+    "reset",
+    "to_nir",
+]
 
 _HOME = {
     "SRNN": "network",
+    "Delay": "delay",
     "Layer": "network",
     "Record": "network",
     "detach": "network",
     "Readout": "readout",
+    "from_nir": "nir_import",
+    "reset": "states",
+    "to_nir": "nir_export",
 }
 
 

@@ -44,14 +44,26 @@ class Record(NamedTuple):
         return [float(counts.detach().mean()) / max(self.steps, 1) for counts in self.counts]
 
 
+class LayerState(NamedTuple):
+    """State of a layer whose middle module has one too.
+
+    Attributes:
+        between: state of the module between projection and neuron.
+        neuron: state of the neurons.
+    """
+
+    between: Any
+    neuron: Any
+
+
 class Layer(nn.Module):
     """A projection and a layer of neurons, with an optional module between them.
 
     Args:
         projection: from the spikes below to a current, for example ``nn.Linear``.
         neuron: a layer with ``forward_sequence``.
-        between: any module on the current of a whole sequence, [time, batch, neurons]: a delay, a
-            norm.
+        between: any module on the current of a whole sequence, [time, batch, neurons]: a norm, or
+            one with a state and ``forward_sequence``, as :class:`srnn.Delay`.
     """
 
     def __init__(
@@ -59,7 +71,7 @@ class Layer(nn.Module):
     ) -> None:
         super().__init__()
         self.projection: Any = projection
-        self.between = nn.Identity() if between is None else between
+        self.between: Any = nn.Identity() if between is None else between
         self.neuron: Any = neuron
 
     def forward(
@@ -71,8 +83,18 @@ class Layer(nn.Module):
         membrane: bool = False,
     ) -> tuple[Tensor, Any] | tuple[Tensor, Any, Tensor]:
         """Run over a sequence; see :meth:`srnn.neurons.RALIF.forward_sequence`."""
-        current = self.between(self.projection(inputs))
-        return self.neuron.forward_sequence(current, state, reset=reset, return_membrane=membrane)
+        current = self.projection(inputs)
+        if not hasattr(self.between, "forward_sequence"):
+            current = self.between(current)
+            return self.neuron.forward_sequence(
+                current, state, reset=reset, return_membrane=membrane
+            )
+        between, neuron = (None, None) if state is None else state
+        current, between = self.between.forward_sequence(current, between, reset=reset)
+        spikes, neuron, *trace = self.neuron.forward_sequence(
+            current, neuron, reset=reset, return_membrane=membrane
+        )
+        return spikes, LayerState(between, neuron), *trace
 
 
 class SRNN(nn.Module):
