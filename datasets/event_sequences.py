@@ -35,7 +35,7 @@ class EventOptions:
         pool: Neighbouring channels, or side of the blocks of pixels, that are added up; None takes
             the data set's own.
         values: "binary": 1 where a channel had an event in a step; "count": how many it had.
-        shift: Training only: largest random shift along the channels, after pooling.
+        shift: Training only: largest random shift along the channels of a cochlea, after pooling.
         stretch: Training only: largest random change of speed; 0.1 is from -10 % to +10 %.
         jitter_ms: Training only: standard deviation of a random change of every event's time.
         drop: Training only: probability of losing an event.
@@ -81,10 +81,26 @@ class EventOptions:
         )
 
     def augmentation(self, binning: Binning) -> Augmentation:
-        """Make the variations of the training sequences."""
+        """Make the variations of the training sequences.
+
+        Raises:
+            DataError: A number has no meaning.
+        """
         check_number("jitter_ms", self.jitter_ms, 0, 1e6)
         jitter = self.jitter_ms * 1000 / binning.width
-        return Augmentation(self.shift, self.stretch, jitter, self.drop, self.augment_seed)
+        varied = Augmentation(self.shift, self.stretch, jitter, self.drop, self.augment_seed)
+        width, height, polarities = binning.grid
+        if self.shift and height * polarities > 1:
+            raise DataError(
+                f"shift={self.shift} is for the channels of a cochlea: those of this sensor are "
+                f"{width} x {height} pixels and {polarities} polarities, of which one row would "
+                "run into the next; leave it out, or pass a train_transform from Python."
+            )
+        if self.shift >= width:
+            raise DataError(
+                f"shift={self.shift} would move all of the {width} channels away: choose less."
+            )
+        return varied
 
     def phrase(self, binning: Binning) -> str:
         """The encoding in a few words, for reports."""

@@ -153,12 +153,18 @@ def ssc(root: Path, *, events: EventOptions | None = None) -> Splits:
         source="https://zenkelab.org/datasets/",
         caveat="epoch chosen on the published validation set",
     )
+    _check_classes(valid, train)
     part = EventParts(info, binning, options)
+
+    def tested() -> EventSequences:
+        _check_classes(test, train)
+        return part(test, test.labels)
+
     return Splits(
         info,
         part(train, train.labels, training=True),
         part(valid, valid.labels),
-        lambda: part(test, test.labels),
+        tested,
         joined=lambda: JoinedSequences(
             part(train, train.labels, training=True), part(valid, valid.labels, training=True)
         ),
@@ -225,8 +231,7 @@ def digit_splits(
 
     def tested() -> EventSequences:
         file = test()
-        if file.classes != train.classes:
-            raise DataError(f"{file.path} has other classes than {train.path}: replace one.")
+        _check_classes(file, train)
         return part(file, file.labels)
 
     def everything() -> EventSequences:
@@ -273,6 +278,12 @@ def held_out_speakers(speakers: npt.NDArray[np.int64], held_out: int, fold: int)
     order = known[permutation(len(known), _SPLIT_SEED)]
     turn = np.arange(fold * held_out, (fold + 1) * held_out) % len(known)
     return sorted(order[turn].tolist())
+
+
+def _check_classes(file: SpikeFile, train: SpikeFile) -> None:
+    """Raise a `DataError` unless a file means by its labels what the training file does."""
+    if file.classes != train.classes:
+        raise DataError(f"{file.path} has other classes than {train.path}: replace one.")
 
 
 def _published(folder: Path, file: _Published) -> SpikeFile:

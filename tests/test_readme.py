@@ -25,7 +25,7 @@ TRAININGS = [c for c in COMMANDS if "srnn-train" in c]
 
 
 def test_the_first_two_commands_are_those_that_ci_runs():
-    assert COMMANDS[0] == 'pip install -e ".[all]" && srnn-train --dataset recall'
+    assert COMMANDS[0] == 'pip install -e ".[all]" && srnn-train --dataset shd-synth'
     assert COMMANDS[1] == 'pip install -e ".[all,test]" && pytest'
 
 
@@ -43,7 +43,8 @@ def test_a_training_command_is_understood(command, tmp_path, monkeypatch, capsys
     experiment, resumed = parse(words)
     assert resumed is None
     dataset = re.search(r"--dataset (\S+)", command)
-    assert experiment.dataset == (dataset[1] if dataset else "recall")
+    expected = "shd" if "--config shd-small" in command else "recall"
+    assert experiment.dataset == (dataset[1] if dataset else expected)
 
 
 @pytest.mark.parametrize("code", blocks("python"))

@@ -26,8 +26,12 @@ def build_data(experiment: Experiment) -> Splits:
     """Load the data set of an experiment; its test part stays unread.
 
     Raises:
+        ConfigError: if an option of the data set is a flag of its own.
         DataError: if it is unknown, missing or damaged.
     """
+    for option, own in {"name": "--dataset", "root": "--data-dir"}.items():
+        if option in experiment.data:
+            raise ConfigError(f"--data.{option} is no option of a data set: give {own} instead.")
     return load(experiment.dataset, experiment.data_dir, **experiment.data)
 
 

@@ -255,14 +255,19 @@ class TestTheEnd:
         assert splits.test is splits.test
         assert numbers(splits.test) == list(range(11))
 
-    def test_another_order_of_classes_is_refused(self, root, write_spikes, publish, one_sentence):
-        path = root / "SHD" / "shd_test.h5"
-        write_spikes(path, [([0.0], [0])] * 11, keys=np.array([b"eins", b"zero", b"zwei"]))
-        publish("shd", "test", path)
-        splits = load("shd", root)
-        with pytest.raises(DataError, match="has other classes than") as error:
-            _ = splits.test
+    @pytest.mark.parametrize(("name", "part"), [("shd", "test"), ("ssc", "valid"), ("ssc", "test")])
+    def test_another_order_of_classes_is_refused(
+        self, name, part, root, write_spikes, publish, one_sentence
+    ):
+        path = root / name.upper() / f"{name}_{part}.h5"
+        keys = np.array([b"eins", b"zero", b"zwei"])
+        write_spikes(path, [([0.0], [0])] * SAMPLES[name][part], keys=keys)
+        publish(name, part, path)
+        with pytest.raises(DataError, match=f"{part}.h5 has other classes than") as error:
+            _ = load(name, root).test
         one_sentence(error)
+        if part == "test":
+            load(name, root)  # it is not looked into before the end
 
 
 VARIED = {"shift": 30, "stretch": 0.2, "jitter_ms": 20, "drop": 0.3}
@@ -336,6 +341,13 @@ def test_one_cache_for_all_splits(root, cache):
     assert len(list(cache.iterdir())) == 1
     _ = splits.test
     assert len(list(cache.iterdir())) == 2
+
+
+def test_a_shift_leaves_some_channels(root, one_sentence):
+    load("shd", root, pool=5, shift=139)
+    with pytest.raises(DataError, match="shift=140 would move all of the 140 channels") as error:
+        load("shd", root, pool=5, shift=140)
+    one_sentence(error)
 
 
 class TestFiles:

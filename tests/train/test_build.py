@@ -6,6 +6,7 @@ import torch
 from srnn.neurons import ALIF, LIF, RALIF, RLIF
 from srnn.train.build import build_data, build_network
 from srnn.train.config import Experiment
+from srnn.train.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,12 @@ def test_network(settings, neuron, readout):
     again = build_network(experiment, build_data(experiment).info)
     for one, other in zip(network.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(("option", "flag"), [("name", "--dataset"), ("root", "--data-dir")])
+def test_what_has_a_flag_of_its_own_is_no_option_of_the_data(option, flag):
+    with pytest.raises(ConfigError, match=f"--data.{option} is no option .* {flag} instead"):
+        build_data(Experiment(data={option: "elsewhere"}))
 
 
 @pytest.mark.parametrize("learn", [True, False])
