@@ -22,7 +22,7 @@ import shutil
 import time
 import uuid
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -31,12 +31,14 @@ import numpy as np
 import numpy.typing as npt
 
 from srnn.datasets._base import DataError
-from srnn.datasets.binning import BinnedEvents, Binning, EventSource
+from srnn.datasets.binning import BinnedEvents, Binning, Events, EventSource
 
 _FORMAT = 2
 _MANIFEST = "manifest.json"
 _AT_ONCE = 256
-"""Recordings that are binned at a time; bounds the memory of a build."""
+"""Recordings that are binned at a time, at most."""
+_EVENTS_AT_ONCE = 4_000_000
+"""Events after which no further recording is added to these: some 70 bytes are needed for each."""
 _STALE = 24 * 3600
 """Seconds after which an unfinished build is taken for that of a killed process."""
 
@@ -247,8 +249,7 @@ def _write(part: Path, source: EventSource, binning: Binning) -> dict[str, Any]:
         per_step = writer("per_step", np.uint32, (binning.steps,))
         offsets = writer("offsets", np.int64)
         offsets.append(np.zeros(1))
-        for first in range(0, len(source), _AT_ONCE):
-            recordings = [source[i] for i in range(first, min(first + _AT_ONCE, len(source)))]
+        for recordings in _portions(source):
             events, late = binning.apply(recordings)
             rows = events.sequence * binning.steps + events.step
             counts = np.bincount(rows, minlength=len(recordings) * binning.steps)
@@ -262,6 +263,20 @@ def _write(part: Path, source: EventSource, binning: Binning) -> dict[str, Any]:
         arrays = {"channels": channels, "per_step": per_step, "offsets": offsets}
         described = {name: array.finish() for name, array in arrays.items()}
         return {"lost": lost, "total": total, "arrays": described}
+
+
+def _portions(source: EventSource) -> Iterator[list[Events]]:
+    """Read all recordings, as many at a time as fit into memory."""
+    recordings: list[Events] = []
+    events = 0
+    for index in range(len(source)):
+        recordings.append(source[index])
+        events += len(recordings[-1])
+        if len(recordings) == _AT_ONCE or events >= _EVENTS_AT_ONCE:
+            yield recordings
+            recordings, events = [], 0
+    if recordings:
+        yield recordings
 
 
 def _remove_stale(folder: Path) -> None:

@@ -59,11 +59,15 @@ def test_a_cache_holds_what_binning_gives(source, cache):
     assert only_folder(cache).name.startswith("recordings-14000us-100x700-")
 
 
-def test_more_recordings_than_are_binned_at_once(source, monkeypatch):
+@pytest.mark.parametrize(("limit", "size"), [("_AT_ONCE", 7), ("_EVENTS_AT_ONCE", 100)])
+def test_more_than_is_binned_at_once(source, monkeypatch, limit, size):
     half = Binning(14_000, 50, source.sensor, 1)
     whole = binned(source, half)
     assert whole.lost > 100
-    monkeypatch.setattr(event_cache, "_AT_ONCE", 7)
+    monkeypatch.setattr(event_cache, limit, size)
+    portions = [len(portion) for portion in event_cache._portions(source)]
+    assert len(portions) > 2
+    assert sum(portions) == len(source)
     source.identity = "in pieces"
     pieces = binned(source, half)
     assert same(everything(pieces), everything(whole))

@@ -9,7 +9,9 @@ import torch
 from lightning.pytorch import Trainer
 
 from srnn.train import experiment, main, plots
+from srnn.train.checkpoints import read_checkpoint
 from srnn.train.console import percent
+from srnn.train.evaluate import evaluate
 from srnn.train.rescore import evaluate_run
 
 
@@ -75,6 +77,25 @@ def test_the_test_set_is_read_once_and_last(train, monkeypatch):
     monkeypatch.setattr(Trainer, "fit", lambda *a, **k: (fit(*a, **k), events.append("trained")))
     train()
     assert events == ["trained", "read"]
+
+
+def test_the_weights_that_validation_chose_are_tested(train, monkeypatch):
+    scored = []
+
+    def noted(network, dataset, batch_size):
+        scored.append({name: value.tolist() for name, value in network.state_dict().items()})
+        return evaluate(network, dataset, batch_size)
+
+    monkeypatch.setattr(experiment, "evaluate", noted)
+    folder = train("--epochs", 3, "--seed", 16)  # of which the second is the best
+    kept = {}
+    for name in ("best", "last"):
+        state = read_checkpoint(folder / "checkpoints" / f"{name}.ckpt")["state_dict"]
+        kept[name] = {key.removeprefix("network."): value for key, value in state.items()}
+    assert kept["best"].keys() >= scored[0].keys()
+    best, last = ({key: kept[name][key].tolist() for key in scored[0]} for name in kept)
+    assert scored == [best]
+    assert scored != [last]
 
 
 def test_learning_curves_of_a_table_with_gaps(tmp_path):
