@@ -215,3 +215,24 @@ def caveat(monkeypatch):
 
     monkeypatch.setitem(srnn.datasets.DATASETS, "recall", with_caveat)
     return text
+
+
+@pytest.fixture
+def trained_and_read(monkeypatch):
+    """What happens from here on, in its order: a fit has ended, or the test set is read."""
+    from lightning.pytorch import Trainer
+
+    from srnn.train import experiment
+
+    events = []
+    load, fit = experiment.build_data, Trainer.fit
+
+    def watched(settings):
+        splits = load(settings)
+        read = splits._read_test
+        splits._read_test = lambda: events.append("read") or read()
+        return splits
+
+    monkeypatch.setattr(experiment, "build_data", watched)
+    monkeypatch.setattr(Trainer, "fit", lambda *a, **k: (fit(*a, **k), events.append("trained")))
+    return events

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
 
 from srnn.train import experiment, main, plots
 from srnn.train.checkpoints import read_checkpoint
@@ -63,20 +62,9 @@ def test_double_precision_reaches_the_plots(tiny, tmp_path):
     assert (tmp_path / "recall" / "run" / "plots" / "raster.png").exists()
 
 
-def test_the_test_set_is_read_once_and_last(train, monkeypatch):
-    events = []
-    load, fit = experiment.build_data, Trainer.fit
-
-    def watched(settings):
-        splits = load(settings)
-        read = splits._read_test
-        splits._read_test = lambda: events.append("read") or read()
-        return splits
-
-    monkeypatch.setattr(experiment, "build_data", watched)
-    monkeypatch.setattr(Trainer, "fit", lambda *a, **k: (fit(*a, **k), events.append("trained")))
+def test_the_test_set_is_read_once_and_last(train, trained_and_read):
     train()
-    assert events == ["trained", "read"]
+    assert trained_and_read == ["trained", "read"]
 
 
 def test_the_weights_that_validation_chose_are_tested(train, monkeypatch):

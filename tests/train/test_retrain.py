@@ -6,7 +6,6 @@ import shutil
 import signal
 
 import pytest
-from lightning.pytorch import Trainer
 
 from srnn.datasets import DataError, Splits
 from srnn.train import experiment, main
@@ -76,20 +75,9 @@ def test_the_first_stage_is_a_run_without_retraining(train):
     assert not (first / "retrain").exists()
 
 
-def test_the_test_set_is_read_once_and_last(train, monkeypatch):
-    events = []
-    load, fit = experiment.build_data, Trainer.fit
-
-    def watched(settings):
-        splits = load(settings)
-        read = splits._read_test
-        splits._read_test = lambda: events.append("read") or read()
-        return splits
-
-    monkeypatch.setattr(experiment, "build_data", watched)
-    monkeypatch.setattr(Trainer, "fit", lambda *a, **k: (fit(*a, **k), events.append("trained")))
+def test_the_test_set_is_read_once_and_last(train, trained_and_read):
     train(*FLAGS)
-    assert events == ["trained", "trained", "read"]
+    assert trained_and_read == ["trained", "trained", "read"]
 
 
 def test_what_it_says(train, capsys):
