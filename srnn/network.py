@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from srnn.neurons import LI, RALIF, TimeConstant
+from srnn.neurons import RALIF, TimeConstant
 
 from .readout import Readout
 
@@ -230,7 +230,8 @@ class SRNN(nn.Module):
 
     def layer_names(self) -> list[str]:
         """Names of the layers that spike, in the order of :attr:`Record.counts`."""
-        return [name for name, layer in self.named_layers() if not isinstance(layer.neuron, LI)]
+        hidden = [name for name, _ in self.named_layers()[:-1]]
+        return [*hidden, "readout"] if self.readout.spikes else hidden
 
     def time_constants(self) -> dict[str, Tensor]:
         """Current time constants, in steps, by name (``layer1.tau_adapt``); detached copies."""

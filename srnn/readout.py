@@ -11,7 +11,8 @@ over time. Yin, Corradi and Bohté read their networks in these ways:
 | ``count``       | spikes   | sum over t >= burn_in of S_t          | S-MNIST, PS-MNIST |
 | ``stream``      | membrane | o_t, one output a step                | ECG, SoLi         |
 
-Output neurons are leaky integrators, or spiking ones where spikes are counted. The cross entropy of
+Output neurons are leaky integrators, or spiking ones where spikes are counted; or there are none,
+and the trace is the projection itself, as non-spiking networks are read. The cross entropy of
 the logits is the loss in every case: for ``softmax-sum`` that is the log-softmax of a sum of
 softmaxes, as in the published code.
 
@@ -87,7 +88,7 @@ class Readout(nn.Module):
         reduction: one of :data:`REDUCTIONS`.
         neuron: output neurons, a layer of ``classes`` neurons with ``forward_sequence``; by default
             leaky integrators, :class:`srnn.neurons.LI`; for ``"count"`` adaptive spiking neurons,
-            :class:`srnn.neurons.ALIF`.
+            :class:`srnn.neurons.ALIF`. ``nn.Identity()`` stands for no neurons.
         burn_in: number of first steps that the sums leave out.
 
     Raises:
@@ -115,12 +116,19 @@ class Readout(nn.Module):
         if neuron is None:
             neuron = ALIF(linear_features=classes) if reduction == "count" else LI(classes)
         self.neuron: Any = neuron
-        if reduction == "count" and isinstance(self.neuron, LI):
+        if reduction == "count" and not self.spikes:
             raise ValueError("The readout 'count' counts spikes: give it spiking output neurons.")
+
+    @property
+    def spikes(self) -> bool:
+        """Whether the output neurons fire."""
+        return not isinstance(self.neuron, LI | nn.Identity)
 
     def initial_state(self, like: Tensor) -> ReadoutState:
         """The state before the first step; ``like`` is a [batch, classes] tensor."""
-        return ReadoutState(self.neuron.initial_state(like), torch.zeros_like(like), 0)
+        none = isinstance(self.neuron, nn.Identity)
+        neurons = () if none else self.neuron.initial_state(like)
+        return ReadoutState(neurons, torch.zeros_like(like), 0)
 
     def forward(
         self, spikes: Tensor, state: ReadoutState | None = None, *, reset: Tensor | None = None
@@ -149,7 +157,9 @@ class Readout(nn.Module):
         if state is None:
             state = self.initial_state(current.new_empty(current.shape[1:]))
         fired = None
-        if isinstance(self.neuron, LI):
+        if isinstance(self.neuron, nn.Identity):
+            trace, neurons = current, state.neurons
+        elif isinstance(self.neuron, LI):
             trace, neurons = self.neuron.forward_sequence(current, state.neurons, reset=reset)
         else:
             fired, neurons, trace = self.neuron.forward_sequence(

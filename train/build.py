@@ -5,13 +5,20 @@ import re
 from typing import Any
 
 import torch
+from torch import nn
 
 from srnn import SRNN, Readout
+from srnn.baselines import GRU, LSTM, RNN, Baseline
 from srnn.datasets import Info, Splits, load
 from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF, TimeConstant, surrogate
 
 from .config import Experiment, flag
 from .errors import ConfigError
+
+Network = SRNN | Baseline
+"""What an experiment trains."""
+
+_BASELINES: dict[str, type[Baseline]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
 
 # (family, recurrent) -> class
 _NEURONS = {
@@ -35,8 +42,8 @@ def build_data(experiment: Experiment) -> Splits:
     return load(experiment.dataset, experiment.data_dir, **experiment.data)
 
 
-def build_network(experiment: Experiment, info: Info) -> SRNN:
-    """Make the network of an experiment, with weights and time constants drawn from its seed.
+def build_network(experiment: Experiment, info: Info) -> Network:
+    """Make the network of an experiment, with all that is random drawn from its seed.
 
     Raises:
         ConfigError: if the settings do not fit each other or the data.
@@ -51,6 +58,31 @@ def build_network(experiment: Experiment, info: Info) -> SRNN:
         raise ConfigError(
             f"--burn-in {experiment.burn_in} leaves nothing of sequences of {info.steps} steps."
         )
+    make = _spiking if experiment.model == "srnn" else _baseline
+    network = make(experiment, info)
+    return network.double() if experiment.precision == "64-true" else network
+
+
+def _baseline(experiment: Experiment, info: Info) -> Baseline:
+    classes = len(info.classes)
+    if experiment.readout == "count":
+        raise ConfigError(
+            f"--model {experiment.model} has no spikes to count: it needs --readout softmax-sum, "
+            "mean or last."
+        )
+    torch.manual_seed(experiment.seed)
+    readout = Readout(
+        experiment.hidden[-1],
+        classes,
+        experiment.readout,
+        neuron=nn.Identity(),
+        burn_in=experiment.burn_in,
+    )
+    kind = _BASELINES[experiment.model]
+    return kind(info.channels, experiment.hidden, classes, readout=readout)
+
+
+def _spiking(experiment: Experiment, info: Info) -> SRNN:
     for name in ("tau_mem", "tau_adapt", "tau_readout"):
         try:
             TimeConstant(getattr(experiment, name), size=1, bounds=(1.0, 2000.0))
@@ -97,7 +129,7 @@ def build_network(experiment: Experiment, info: Info) -> SRNN:
     for module in network.modules():
         if isinstance(module, TimeConstant):
             module.requires_grad_(experiment.learn_tau)
-    return network.double() if experiment.precision == "64-true" else network
+    return network
 
 
 def parse_surrogate(text: str) -> surrogate.Surrogate:

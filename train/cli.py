@@ -1,8 +1,9 @@
 """From a command line to an experiment: flags, recipes, files, and what a resumed run keeps.
 
 Settings are taken, in this order, from the defaults in :mod:`srnn.train.config`, the data set's
-recipe, the file given with ``--config``, and the flags; a later one wins. A resumed run takes its
-own saved configuration in place of the recipe.
+recipe, for a baseline that of its model and that of both (``lstm.yaml``, ``smnist-lstm.yaml``), the
+file given with ``--config``, and the flags; a later one wins. A resumed run takes its own saved
+configuration in place of the recipes.
 """
 
 import difflib
@@ -16,7 +17,7 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from .config import GROUPS, MAY_CHANGE, Experiment, flag
+from .config import GROUPS, MAY_CHANGE, SPIKING, Experiment, flag
 from .errors import ConfigError
 from .run_folder import CONFIG, RunFolder, newest_unfinished, read_yaml
 
@@ -60,16 +61,16 @@ def _sentence(message: str, flags: Sequence[str]) -> str:
     return text
 
 
-def _parser(defaults: Path | None) -> _Parser:
+def _parser(defaults: Sequence[Path]) -> _Parser:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = _Parser(
         prog="srnn-train",
         usage="srnn-train [--dataset NAME] [--config FILE] [flags]",
         description="Train a spiking recurrent network. Everything has a default: `srnn-train` "
         "alone trains on the recall task, which needs no download.",
-        epilog="The defaults are those of the data set's recipe. Flags work with dashes and with "
-        "underscores.",
-        default_config_files=[] if defaults is None else [str(defaults)],
+        epilog="The defaults are those of the recipes of the data set and the model. Flags work "
+        "with dashes and with underscores.",
+        default_config_files=[str(file) for file in defaults],
         print_config="--print_config",
         allow_abbrev=False,
         exit_on_error=False,
@@ -144,16 +145,39 @@ def parse(arguments: Sequence[str]) -> tuple[Experiment, RunFolder | None]:
         SystemExit: after ``--help`` and ``--print-config``.
     """
     normal = _normalise(arguments)
-    dataset = _value_of("dataset", normal) or Experiment.dataset
-    recipe = RECIPES / f"{dataset}.yaml"
-    experiment = _parse_with(recipe if recipe.is_file() else None, normal)
+    experiment = _parse_with(_recipes(normal), normal)
     folder = _to_resume(experiment)
     if folder is None:
+        _refuse_useless(experiment, normal)
         return experiment, None
     saved = folder.path / CONFIG
-    resumed = _parse_with(saved, normal)
+    resumed = _parse_with([saved], normal)
     refuse_changes(folder.read_config(), resumed)
     return resumed, folder
+
+
+def _recipes(arguments: Sequence[str]) -> list[Path]:
+    """Find the recipes of a data set and a model; a later one goes before an earlier one."""
+    dataset = _value_of("dataset", arguments) or Experiment.dataset
+    model = _value_of("model", arguments) or Experiment.model
+    return [
+        file
+        for name in (dataset, model, f"{dataset}-{model}")
+        if (file := RECIPES / f"{name}.yaml").is_file()
+    ]
+
+
+def _refuse_useless(experiment: Experiment, arguments: Sequence[str]) -> None:
+    """Check that every flag that was typed has a meaning; files may hold more than is used."""
+    typed = [argument[2:].partition("=")[0] for argument in arguments]
+    for name in typed:
+        if experiment.model != "srnn" and name in SPIKING:
+            raise ConfigError(
+                f"{flag(name)} is a setting of spiking networks, which --model {experiment.model} "
+                "is not: leave it out."
+            )
+    if "hidden" in typed and experiment.match_params is not None:
+        raise ConfigError("--hidden and --match-params both decide the width: give one of them.")
 
 
 def parse_eval(arguments: Sequence[str]) -> tuple[RunFolder, str | None]:
@@ -180,9 +204,9 @@ def parse_eval(arguments: Sequence[str]) -> tuple[RunFolder, str | None]:
     return folder, given.data_dir
 
 
-def _parse_with(defaults: Path | None, arguments: list[str]) -> Experiment:
+def _parse_with(defaults: list[Path], arguments: list[str]) -> Experiment:
     files = [Path(a.removeprefix("--config=")) for a in arguments if a.startswith("--config=")]
-    for file in [*([] if defaults is None else [defaults]), *files]:
+    for file in [*defaults, *files]:
         for name in read_yaml(file):
             if name not in _NAMES:
                 near = difflib.get_close_matches(str(name), _NAMES, n=1)

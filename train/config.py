@@ -27,14 +27,28 @@ class DataOptions:
 class NetworkOptions:
     """Network."""
 
-    model: Literal["srnn"] = "srnn"
-    """Kind of network: a spiking recurrent one."""
+    model: Literal["srnn", "rnn", "gru", "lstm"] = "srnn"
+    """Kind of network: a spiking recurrent one, or a non-spiking baseline with its own settings."""
+    hidden: list[int] = field(default_factory=lambda: [128, 128])
+    """Neurons of each hidden layer: --hidden 128,128."""
+    match_params: str | None = None
+    """Folder of a run: as many layers as its network has, of the width at which the number of
+    learned parameters comes closest to its own; in place of --hidden."""
+    readout: Literal["softmax-sum", "mean", "last", "count", "stream"] = "softmax-sum"
+    """How the outputs are read; data sets with a label at every step need stream, and only spiking
+    networks have spikes to count."""
+    burn_in: int = 0
+    """First steps that the readout leaves out of its sums."""
+
+
+@dataclass
+class SpikingOptions:
+    """Spiking network (--model srnn)."""
+
     neuron: Literal["alif", "lif"] = "alif"
     """Family of the hidden neurons: with or without an adaptive threshold."""
     feedforward: bool = False
     """Leave the recurrent connections out."""
-    hidden: list[int] = field(default_factory=lambda: [128, 128])
-    """Neurons of each hidden layer: --hidden 128,128."""
     tau_mem: str = "normal(20, 5)"
     """Initial membrane time constants, in steps: a number, normal(mean, std), uniform(low, high) or
     loguniform(low, high);
@@ -59,10 +73,13 @@ class NetworkOptions:
     silent."""
     recurrent_gain: float = 1.0
     """Recurrent weights start as this multiple of an orthogonal matrix."""
-    readout: Literal["softmax-sum", "mean", "last", "count", "stream"] = "softmax-sum"
-    """How the output neurons are read; data sets with a label at every step need stream."""
-    burn_in: int = 0
-    """First steps that the readout leaves out of its sums."""
+    tau_lr_factor: float = 1.0
+    """Learning rate of the time constants, as a multiple of --lr."""
+    rate_penalty: float = 0.0
+    """Adds to the loss this multiple of how far neurons fire above --rate-target, in spikes a
+    neuron and step, on average over all neurons."""
+    rate_target: float = 0.0
+    """With --rate-penalty: firing rate of a neuron that costs nothing, in spikes a step."""
 
 
 @dataclass
@@ -85,8 +102,6 @@ class TrainingOptions:
     """With --schedule step: epochs between steps."""
     lr_factor: float = 0.5
     """With --schedule step: factor of each step."""
-    tau_lr_factor: float = 1.0
-    """Learning rate of the time constants, as a multiple of --lr."""
     recurrent_lr_factor: float = 1.0
     """Learning rate of the recurrent weights, as a multiple of --lr."""
     optimizer: Literal["adam", "adamw", "adamax"] = "adam"
@@ -136,8 +151,11 @@ class RunOptions:
     """Weights & Biases project."""
 
 
-GROUPS = (DataOptions, NetworkOptions, TrainingOptions, RunOptions)
+GROUPS = (DataOptions, NetworkOptions, SpikingOptions, TrainingOptions, RunOptions)
 """The groups of flags, in the order of --help."""
+
+SPIKING = {option.name for option in fields(SpikingOptions)}
+"""Settings that mean nothing to a baseline."""
 
 MAY_CHANGE = {
     *("data_dir", "num_workers", "epochs", "run_dir", "name", "resume", "accelerator"),
@@ -150,7 +168,9 @@ not: whoever switched it on after the end would have seen the test score without
 
 
 @dataclass
-class Experiment(RunOptions, TrainingOptions, NetworkOptions, DataOptions):  # fields: data first
+class Experiment(  # its fields come in the opposite order: data first
+    RunOptions, TrainingOptions, SpikingOptions, NetworkOptions, DataOptions
+):
     """Everything that decides a run."""
 
     def __post_init__(self) -> None:
@@ -161,6 +181,8 @@ class Experiment(RunOptions, TrainingOptions, NetworkOptions, DataOptions):  # f
         for name in ("weight_decay", "clip_norm", "tbptt", "burn_in", "num_workers", "threads"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         for name in ("adaptation_strength", "tau_lr_factor", "recurrent_lr_factor", "seed"):
+            self._require(name, getattr(self, name) >= 0, "must not be negative")
+        for name in ("rate_penalty", "rate_target"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         self._require("input_gain", self.input_gain > 0, "must be positive")
         self._require("recurrent_gain", self.recurrent_gain >= 0, "must not be negative")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from srnn import SRNN
 from srnn.datasets import SequenceDataset, SequenceLoader
 
+from .build import Network
 from .scores import Scores
 
 
@@ -18,7 +18,7 @@ class Evaluation:
     Attributes:
         scores: by name, see :mod:`srnn.train.scores`.
         confusion: counts [true, predicted].
-        rates: firing rate of each layer, in spikes a neuron and step.
+        rates: firing rate of each spiking layer, in spikes a neuron and step.
         spikes: mean number of spikes a sequence, over all layers.
         sequences: how many were scored.
     """
@@ -31,7 +31,7 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(network: SRNN, dataset: SequenceDataset, batch_size: int) -> Evaluation:
+def evaluate(network: Network, dataset: SequenceDataset, batch_size: int) -> Evaluation:
     """Score a network, on the device that it is on.
 
     Args:

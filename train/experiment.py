@@ -4,6 +4,7 @@ import logging
 import os
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from .header import print_header
 from .look import look_at
 from .report import how_retrained, score_rows, write_report
 from .run_folder import RunFolder, commit
+from .sizing import learned_parameters, matched
 from .stage import choosing, retraining
 from .threads import choose_threads
 from .weights import check_fits, load_weights
@@ -31,6 +33,16 @@ from .weights import check_fits, load_weights
 _RUN_NAME = "SRNN_RUN_NAME"
 """Environment variable by which the first process of a distributed run tells the others its
 name."""
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What is left to be scored: the settings as they were used, the data, and the trainings."""
+
+    experiment: Experiment
+    splits: Splits
+    stages: list[Fitted]
+    wandb: list[WandbLogger]
 
 
 def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> dict[str, Any]:
@@ -51,8 +63,44 @@ def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> 
         NotFiniteError: when a loss, gradient or weight became NaN.
         OSError: when the disk is full or the folder cannot be written.
     """
+    trained = _train(experiment, resumed, console)
+    try:
+        return _finish(trained, console)
+    finally:
+        _part_from_others()
+
+
+def run_untested(
+    experiment: Experiment, resumed: RunFolder | None, console: Console
+) -> dict[str, Any]:
+    """Train and validate, as one of several trials of which some will not count.
+
+    The test set is not read. Going on with the run by :func:`run` scores it after all.
+
+    Args:
+        experiment: the settings, of a run on one device.
+        resumed: the run to go on with, or None for a new one.
+        console: where to speak.
+
+    Returns:
+        The result, as in summary.json: ``test`` is None.
+
+    Raises:
+        The same as :func:`run`.
+    """
+    trained = _train(experiment, resumed, console)
+    (fitted,) = trained.stages
+    summary = _outcome(trained, None)
+    fitted.stage.run.write_summary(summary)
+    return summary
+
+
+def _train(experiment: Experiment, resumed: RunFolder | None, console: Console) -> _Trained:
+    """Go through the stages of a run, up to its test."""
     _quieten_lightning()
     splits = build_data(experiment)
+    if resumed is None:
+        experiment = matched(experiment, splits.info)
     threads = choose_threads(experiment, splits.info.channels)
     network = build_network(experiment, splits.info)
     processes = experiment.devices * experiment.num_nodes
@@ -88,10 +136,7 @@ def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> 
     stages = [fit(experiment, stage, network, console, wandb, resume=resumed is not None)]
     if experiment.retrain:
         stages.append(_retrain(experiment, splits, stages[0], console, wandb))
-    try:
-        return _finish(experiment, splits, stages, wandb, console)
-    finally:
-        _part_from_others()
+    return _Trained(experiment, splits, stages, wandb)
 
 
 def _retrain(
@@ -121,14 +166,9 @@ def _part_from_others() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _finish(
-    experiment: Experiment,
-    splits: Splits,
-    stages: list[Fitted],
-    wandb: list[WandbLogger],
-    console: Console,
-) -> dict[str, Any]:
+def _finish(trained: _Trained, console: Console) -> dict[str, Any]:
     """Score the final weights on the test set, once, and write everything down."""
+    experiment, splits, stages = trained.experiment, trained.splits, trained.stages
     first, last = stages[0], stages[-1]
     folder, network, trainer = first.stage.run, last.network, last.trainer
     if not trainer.is_global_zero:
@@ -143,32 +183,37 @@ def _finish(
     load_weights(network, last.stage.weights)
     network.to(trainer.strategy.root_device)  # Lightning has put it back on the CPU
     tested = evaluate(network, splits.test, experiment.batch_size)
-    summary = {
-        "dataset": experiment.dataset,
-        "test": tested.scores,
-        "test_sequences": tested.sequences,
-        "caveat": splits.info.caveat,
-        "validation": first.checkpoints.best_score,
-        "epochs": first.stage.epochs,
-        "best_epoch": best_epoch,
-        "retraining": None,
-        "rates": tested.rates,
-        "spikes_per_sequence": tested.spikes,
-        "parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
-        "seconds": round(sum(fitted.checkpoints.seconds for fitted in stages), 1),
-        "device": f"{trainer.strategy.root_device}, {torch.get_num_threads()} threads",
-        "seed": experiment.seed,
-        "commit": commit(),
-    }
-    if experiment.retrain:
-        summary["retraining"] = {"epochs": last.stage.epochs, "sequences": len(last.stage.train)}
+    summary = _outcome(trained, tested)
     _draw(folder, splits, stages, tested)
-    for logger in wandb:
+    for logger in trained.wandb:
         wandb_log.finish(logger, folder, tested, splits.info.caveat)
     write_report(folder, experiment, splits.info, summary)
     folder.write_summary(summary)  # last: it marks the run as finished
     _print_summary(console, folder, summary)
     return summary
+
+
+def _outcome(trained: _Trained, tested: Evaluation | None) -> dict[str, Any]:
+    """Sum a run up, as summary.json holds it."""
+    first, last = trained.stages[0], trained.stages[-1]
+    retrained = {"epochs": last.stage.epochs, "sequences": len(last.stage.train)}
+    return {
+        "dataset": trained.experiment.dataset,
+        "test": tested and tested.scores,
+        "test_sequences": tested and tested.sequences,
+        "caveat": trained.splits.info.caveat,
+        "validation": first.checkpoints.best_score,
+        "epochs": first.stage.epochs,
+        "best_epoch": first.checkpoints.best_epoch,
+        "retraining": retrained if trained.experiment.retrain else None,
+        "rates": tested and tested.rates,
+        "spikes_per_sequence": tested and tested.spikes,
+        "parameters": learned_parameters(last.network),
+        "seconds": round(sum(fitted.checkpoints.seconds for fitted in trained.stages), 1),
+        "device": f"{last.trainer.strategy.root_device}, {torch.get_num_threads()} threads",
+        "seed": trained.experiment.seed,
+        "commit": commit(),
+    }
 
 
 def _draw(folder: RunFolder, splits: Splits, stages: list[Fitted], tested: Evaluation) -> None:
@@ -179,12 +224,11 @@ def _draw(folder: RunFolder, splits: Splits, stages: list[Fitted], tested: Evalu
     for again in (fitted.stage.folder for fitted in stages[1:]):
         retrained = with_caveat(f"{title}, retraining", caveat)
         plots.learning_curves(again.metrics, retrained, again.path / curves)
-    inputs, record, thresholds, title = look_at(network, splits.test, 0)
-    names = network.layer_names()
-    plots.raster(inputs, record, names, thresholds, title, folder.plots / "raster.png")
-    plots.time_constants(
-        initial_taus, network.time_constants(), folder.plots / "time_constants.png"
-    )
+    plots.raster(look_at(network, splits.test, 0), folder.plots / "raster.png")
+    if initial_taus:
+        plots.time_constants(
+            initial_taus, network.time_constants(), folder.plots / "time_constants.png"
+        )
     plots.confusion(tested.confusion, splits.info.classes, folder.plots / "confusion.png")
 
 
@@ -192,8 +236,9 @@ def _print_summary(console: Console, folder: RunFolder, summary: dict[str, Any])
     console.line()
     for title, value in score_rows(summary["test"], summary["caveat"]):
         console.line(f"test {title:18} {value}", style="bold" if title == "accuracy" else None)
-    firing = ", ".join(f"{layer} {percent(rate)}" for layer, rate in summary["rates"].items())
-    console.line(f"spikes a sequence       {summary['spikes_per_sequence']:.0f}  ({firing})")
+    if summary["rates"]:
+        firing = ", ".join(f"{layer} {percent(rate)}" for layer, rate in summary["rates"].items())
+        console.line(f"spikes a sequence       {summary['spikes_per_sequence']:.0f}  ({firing})")
     console.line(f"trained for             {duration(summary['seconds'])}")
     if summary["retraining"]:
         console.line(f"retrained               {how_retrained(summary)}")
@@ -225,7 +270,8 @@ def _new_folder(experiment: Experiment) -> RunFolder:
 
 def default_name(experiment: Experiment) -> str:
     """Name runs after their network and the time."""
-    kind = ("" if experiment.feedforward else "r") + experiment.neuron
+    spiking = ("" if experiment.feedforward else "r") + experiment.neuron
+    kind = spiking if experiment.model == "srnn" else experiment.model
     sizes = "-".join(map(str, experiment.hidden))
     return f"{kind}-{sizes}-{time.strftime('%Y%m%d-%H%M%S')}"
 

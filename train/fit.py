@@ -7,9 +7,9 @@ from typing import Any
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from srnn import SRNN
 from srnn.datasets import SequenceLoader
 
+from .build import Network
 from .checkpoints import AtomicCheckpoints, Checkpoints
 from .config import Experiment
 from .console import Console
@@ -67,7 +67,7 @@ class Fitted:
     """
 
     stage: Stage
-    network: SRNN
+    network: Network
     checkpoints: Checkpoints
     trainer: Trainer
 
@@ -75,7 +75,7 @@ class Fitted:
 def fit(
     experiment: Experiment,
     stage: Stage,
-    network: SRNN,
+    network: Network,
     console: Console,
     wandb: Sequence[WandbLogger],
     *,

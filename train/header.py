@@ -4,20 +4,23 @@ import copy
 import time
 from pathlib import Path
 
-from srnn import SRNN
+from torch import nn
+
 from srnn.datasets import Info, Splits
 
+from .build import Network
 from .config import Experiment
 from .console import Console, duration
 from .device import training_device
 from .scores import criterion
+from .sizing import learned_parameters
 
 
 def print_header(
     console: Console,
     experiment: Experiment,
     splits: Splits,
-    network: SRNN,
+    network: Network,
     *,
     device: str,
     threads: int,
@@ -49,7 +52,7 @@ def print_header(
     if info.caveat:
         console.line(f"caveat    {info.caveat}")
     console.table(["layer", "neurons", "parameters", "tau_mem", "tau_adapt"], layer_rows(network))
-    total = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    total = learned_parameters(network)
     rate = f"learning rate {experiment.lr:g} ({experiment.schedule})"
     console.line(
         f"training  {total} parameters, {experiment.epochs} epochs of {batches} batches of "
@@ -60,6 +63,11 @@ def print_header(
         f"expected  about {duration(epoch)} an epoch, {duration(epoch * experiment.epochs)} for "
         f"all {experiment.epochs}, without validation"
     )
+    if experiment.match_params is not None:
+        console.line(
+            f"size      layers of {experiment.hidden[0]}: the width at which the number of "
+            f"parameters is closest to that of {experiment.match_params}"
+        )
     if experiment.retrain:
         console.line(
             f"retrain   then a fresh network on all {everything} training and validation "
@@ -71,15 +79,19 @@ def print_header(
 
 def _architecture(experiment: Experiment, info: Info) -> str:
     recurrent = "feed-forward" if experiment.feedforward else "recurrent"
+    spiking = f"{recurrent} {experiment.neuron.upper()}"
+    kind = spiking if experiment.model == "srnn" else f"non-spiking {experiment.model.upper()}"
     sizes = "-".join(map(str, [info.channels, *experiment.hidden, len(info.classes)]))
-    return f"{recurrent} {experiment.neuron.upper()} network {sizes}, readout {experiment.readout}"
+    return f"{kind} network {sizes}, readout {experiment.readout}"
 
 
-def layer_rows(network: SRNN) -> list[list[str]]:
+def layer_rows(network: Network) -> list[list[str]]:
     """Return name, neurons, parameters and range of the time constants of each layer."""
     taus = network.time_constants()
     rows = []
     for name, layer in network.named_layers():
+        dense = isinstance(layer, nn.RNNBase)
+        size = layer.hidden_size if dense else layer.projection.out_features
         parameters = sum(p.numel() for p in layer.parameters() if p.requires_grad)
         ranges = []
         for key in ("tau_mem", "tau_adapt"):
@@ -87,11 +99,11 @@ def layer_rows(network: SRNN) -> list[list[str]]:
             ranges.append(
                 "-" if tau is None else f"{float(tau.min()):.3g} .. {float(tau.max()):.3g}"
             )
-        rows.append([name, str(layer.projection.out_features), str(parameters), *ranges])
+        rows.append([name, str(size), str(parameters), *ranges])
     return rows
 
 
-def seconds_per_batch(experiment: Experiment, splits: Splits, network: SRNN) -> float:
+def seconds_per_batch(experiment: Experiment, splits: Splits, network: Network) -> float:
     """Time one training batch on a copy of the network, after a first one to warm up.
 
     No random numbers are drawn and the network is left as it is.

@@ -1,27 +1,54 @@
 """A look at what a trained network does on one sequence."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from srnn import SRNN, Layer, Record
+from srnn import SRNN, Layer
 from srnn.datasets import SequenceDataset
 
+from .build import Network
 from .console import with_caveat
 
 
-@torch.no_grad()
-def look_at(
-    network: SRNN, dataset: SequenceDataset, index: int
-) -> tuple[Tensor, Record, Tensor, str]:
-    """Run one sequence and keep everything.
+@dataclass(frozen=True)
+class Look:
+    """What there is to see.
 
-    Returns:
-        The input [time, 1, channels], the record with spikes and membranes, the thresholds of the
-        first layer [time, neurons], and a line on what was asked and answered.
+    Attributes:
+        title: what was asked and answered.
+        activity: by name, first that of the input, then of each layer: its spikes, or the hidden
+            state of a layer that has none; [time, channels].
+        membranes: of the first layer's neurons, [time, neurons], if it spikes.
+        thresholds: likewise.
     """
+
+    title: str
+    activity: dict[str, Tensor]
+    membranes: Tensor | None = None
+    thresholds: Tensor | None = None
+
+
+@torch.no_grad()
+def look_at(network: Network, dataset: SequenceDataset, index: int) -> Look:
+    """Run one sequence and keep everything."""
     network = network.cpu()
     inputs, targets = dataset.__getitems__([index])
-    logits, record = network(inputs, keep_spikes=True, keep_membranes=True)
+    activity = {"input": inputs[:, 0]}
+    membranes = thresholds = None
+    if isinstance(network, SRNN):
+        logits, record = network(inputs, keep_spikes=True, keep_membranes=True)
+        names, traces = network.layer_names(), record.spikes
+        membranes, thresholds = record.membranes[0][:, 0], _thresholds(network.layers[0], inputs)
+    else:
+        logits, record = network(inputs, keep_membranes=True)
+        names, traces = [name for name, _ in network.named_layers()[:-1]], record.membranes
+    activity |= {name: trace[:, 0] for name, trace in zip(names, traces, strict=True)}
+    return Look(_title(dataset, index, logits, targets), activity, membranes, thresholds)
+
+
+def _title(dataset: SequenceDataset, index: int, logits: Tensor, targets: Tensor) -> str:
     info = dataset.info
     predictions = logits.argmax(-1)
     if info.streaming:
@@ -30,8 +57,7 @@ def look_at(
         answer = with_caveat(f"right at {100 * right:.0f} % of its labelled steps", info.caveat)
     else:
         answer = f"true {info.classes[int(targets)]}, predicted {info.classes[int(predictions)]}"
-    thresholds = _thresholds(network.layers[0], inputs)
-    return inputs, record, thresholds, f"{info.title}, sequence {index}: {answer}"
+    return f"{info.title}, sequence {index}: {answer}"
 
 
 def _thresholds(layer: Layer, inputs: Tensor) -> Tensor:

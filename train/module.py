@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MaxMetric, MeanMetric
 
-from srnn import SRNN, Record, detach
+from srnn import Record, detach
 from srnn.datasets import IGNORE, Info
 
-from .config import TrainingOptions
+from .build import Network
+from .config import Experiment
 from .errors import NotFiniteError
 from .schedule import learning_rate_factor
 from .scores import Scores, criterion
@@ -87,13 +88,11 @@ class SequenceClassifier(LightningModule):
     Args:
         network: the network.
         info: the data set.
-        options: how to train.
+        options: the settings, of which those of the training are used.
         total_steps: batches of the whole training, over which the learning rate is scheduled.
     """
 
-    def __init__(
-        self, network: SRNN, info: Info, options: TrainingOptions, total_steps: int
-    ) -> None:
+    def __init__(self, network: Network, info: Info, options: Experiment, total_steps: int) -> None:
         super().__init__()
         self.automatic_optimization = False  # several updates a batch when truncated
         self.network = network
@@ -127,7 +126,7 @@ class SequenceClassifier(LightningModule):
             logits, record = self.network(piece, state)
             loss = criterion(logits, labels)
             optimizer.zero_grad()
-            self.manual_backward(loss)
+            self.manual_backward(loss + self._firing_penalty(record))
             grad_norm = gradient_norm([p.grad for p in parameters if p.grad is not None])
             if not bool(torch.isfinite(loss) & torch.isfinite(grad_norm)):
                 raise NotFiniteError(self._blame(piece, loss, record))
@@ -144,6 +143,16 @@ class SequenceClassifier(LightningModule):
             raise NotFiniteError(self._blame(inputs, loss, record))
         self.batches += 1
         scheduler.step()
+
+    def _firing_penalty(self, record: Record) -> Tensor | float:
+        """Return rate_penalty times the mean of max(0, r_j - rate_target) over all neurons j.
+
+        r_j is the rate of a neuron over the piece, all sequences of the batch together.
+        """
+        if not self.options.rate_penalty:
+            return 0.0
+        rates = torch.cat([counts.mean(0) for counts in record.counts]) / record.steps
+        return self.options.rate_penalty * torch.relu(rates - self.options.rate_target).mean()
 
     def _account(
         self,
@@ -204,8 +213,10 @@ class SequenceClassifier(LightningModule):
         for name, parameter in self.network.named_parameters():
             if name.endswith(".theta"):
                 kinds["tau"].append(parameter)
+            elif ".recurrent." in name or "_hh_" in name:  # of a neuron, of torch's layers
+                kinds["recurrent"].append(parameter)
             else:
-                kinds["recurrent" if ".recurrent." in name else "weights"].append(parameter)
+                kinds["weights"].append(parameter)
         factors = {"recurrent": options.recurrent_lr_factor, "tau": options.tau_lr_factor}
         groups = [
             {

@@ -16,8 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from torch import Tensor
 
-from srnn import Record
-
+from .look import Look
 from .metrics_csv import read_metrics
 from .run_folder import naming
 
@@ -77,16 +76,17 @@ def learning_curves(metrics: Path, title: str, path: Path) -> None:
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(2, 2, figsize=(9, 5.8), sharex=True)
         figure.suptitle(title, wrap=True)
-        for axis, (title, names) in zip(axes.flat, panels.items(), strict=True):
+        for axis, (title, columns) in zip(axes.flat, panels.items(), strict=True):
+            names = [name for name in columns if name in series]
+            if not names:  # a baseline has no firing rates
+                axis.set_axis_off()
+                continue
             for name in names:
-                if name in series:
-                    marker = "o" if name.startswith("val/") else None
-                    axis.plot(
-                        *zip(*series[name], strict=True), marker=marker, ms=3, label=_label(name)
-                    )
+                marker = "o" if name.startswith("val/") else None
+                axis.plot(*zip(*series[name], strict=True), marker=marker, ms=3, label=_label(name))
             axis.set_title(title)
             axis.legend(frameon=False)
-            values = [value for name in names for _, value in series.get(name, [])]
+            values = [value for name in names for _, value in series[name]]
             if title in (loss, gradient) and max(values) > 10 * min(values) > 0:
                 axis.set_yscale("log")
                 _label_decades(axis.yaxis, max(values) / min(values))
@@ -120,49 +120,48 @@ def _draw_activity(axis: Axes, values: np.ndarray) -> None:
     axis.set_yticks(range(0, channels, max(1, channels // 4)))
 
 
-def raster(
-    inputs: Tensor, record: Record, names: Sequence[str], thresholds: Tensor, title: str, path: Path
-) -> None:
-    """Plot the spikes of one sequence, and membrane and threshold of one neuron.
+def raster(look: Look, path: Path) -> None:
+    """Plot what a network does on one sequence, and membrane and threshold of one of its neurons.
 
     Args:
-        inputs: [time, 1, channels].
-        record: what the network did on it, with spikes and membranes.
-        names: names of the layers in the record.
-        thresholds: of the neurons of the first layer, [time, neurons].
-        title: what the sequence is, and what the network said.
+        look: what there is to see.
         path: the PNG file.
     """
-    assert record.spikes is not None
-    assert record.membranes is not None
-    panels = {"input": inputs[:, 0]}
-    panels |= {name: s[:, 0] for name, s in zip(names, record.spikes, strict=True)}
+    panels = len(look.activity) + (look.thresholds is not None)
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(
-            len(panels) + 1, 1, figsize=(9, 1.9 * (len(panels) + 1)), sharex=True
+            panels, 1, figsize=(9, 1.9 * panels), sharex=True, squeeze=False
         )
-        for axis, (name, events) in zip(axes, panels.items(), strict=False):
+        for axis, (name, values) in zip(axes[:, 0], look.activity.items(), strict=False):
             most = _MOST_CHANNELS if name == "input" else _MOST_NEURONS
-            shown = min(events.shape[1], most)
-            _draw_activity(axis, events[:, :shown].numpy())
-            more = f" (first {shown} of {events.shape[1]})" if shown < events.shape[1] else ""
-            rate = float((events != 0).float().mean())
+            shown = min(values.shape[1], most)
+            _draw_activity(axis, values[:, :shown].numpy())
+            more = f" (first {shown} of {values.shape[1]})" if shown < values.shape[1] else ""
+            rate = float((values != 0).float().mean())
             axis.set_title(f"{name}{more}: {100 * rate:.1f} % active a step", loc="left")
             axis.set_ylabel("channel" if name == "input" else "neuron")
-        # The neuron whose activity is typical of those that fire: neither silent nor the loudest.
-        counts = record.spikes[0][:, 0].sum(0)
-        active = counts.argsort()[(counts == 0).sum() :]
-        chosen = int(active[len(active) // 2]) if len(active) else 0
-        time = np.arange(len(inputs))
-        axes[-1].plot(time, record.membranes[0][:, 0, chosen], label="membrane", lw=1)
-        axes[-1].plot(time, thresholds[:, chosen], label="threshold", lw=1)
-        fired = np.nonzero(record.spikes[0][:, 0, chosen].numpy())[0]
-        axes[-1].plot(fired, thresholds[fired, chosen], "k|", ms=8, label="spike")
-        axes[-1].set_title(f"neuron {chosen} of {names[0]}", loc="left")
-        axes[-1].set_xlabel("time step")
-        axes[-1].legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
-        figure.suptitle(title)
+        if look.thresholds is not None:
+            _draw_neuron(axes[-1, 0], look)
+        axes[-1, 0].set_xlabel("time step")
+        figure.suptitle(look.title)
         _save(figure, path)
+
+
+def _draw_neuron(axis: Axes, look: Look) -> None:
+    """Draw membrane, threshold and spikes of one neuron of the first layer."""
+    assert look.membranes is not None
+    assert look.thresholds is not None
+    name, spikes = list(look.activity.items())[1]
+    # The neuron whose activity is typical of those that fire: neither silent nor the loudest.
+    counts = spikes.sum(0)
+    active = counts.argsort()[(counts == 0).sum() :]
+    chosen = int(active[len(active) // 2]) if len(active) else 0
+    axis.plot(look.membranes[:, chosen], label="membrane", lw=1)
+    axis.plot(look.thresholds[:, chosen], label="threshold", lw=1)
+    fired = np.nonzero(spikes[:, chosen].numpy())[0]
+    axis.plot(fired, look.thresholds[fired, chosen], "k|", ms=8, label="spike")
+    axis.set_title(f"neuron {chosen} of {name}", loc="left")
+    axis.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=3)
 
 
 def time_constants(before: Mapping[str, Tensor], after: Mapping[str, Tensor], path: Path) -> None:

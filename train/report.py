@@ -7,7 +7,7 @@ from typing import Any
 
 from srnn.datasets import Info
 
-from .config import Experiment
+from .config import SPIKING, Experiment
 from .console import counted, duration, percent, with_caveat
 from .run_folder import CONFIG, RunFolder, write_atomically
 
@@ -69,7 +69,11 @@ def write_report(
         *([f"test {title}", value] for title, value in score_rows(summary["test"], info.caveat)),
         ["validation accuracy, by which the epoch was chosen", validation],
         ["epoch chosen", f"{summary['best_epoch']} of {summary['epochs']}"],
-        ["spikes a sequence, test", f"{summary['spikes_per_sequence']:.0f}"],
+        *(
+            [["spikes a sequence, test", f"{summary['spikes_per_sequence']:.0f}"]]
+            if summary["rates"]
+            else []
+        ),
         *(
             [f"firing rate of {layer}, test", percent(rate)]
             for layer, rate in summary["rates"].items()
@@ -87,8 +91,17 @@ def write_report(
         "Time constants before and after training": "plots/time_constants.png",
         "Confusion matrix, test": "plots/confusion.png",
     }
-    figures = [f"## {title}\n\n![{title}]({path})" for title, path in plots.items()]
-    settings = [[f"`{name}`", f"`{value}`"] for name, value in asdict(experiment).items()]
+    figures = [
+        f"## {title}\n\n![{title}]({path})"
+        for title, path in plots.items()
+        if (folder.path / path).is_file()  # a baseline has no time constants
+    ]
+    unused = set() if experiment.model == "srnn" else SPIKING
+    settings = [
+        [f"`{name}`", f"`{value}`"]
+        for name, value in asdict(experiment).items()
+        if name not in unused
+    ]
     text = "\n\n".join(
         [
             f"# {info.title}",

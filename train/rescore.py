@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
-from .build import build_data, build_network
+from srnn.datasets import Info
+
+from .build import Network, build_data, build_network
+from .config import Experiment
 from .console import Console
 from .evaluate import evaluate
 from .report import score_rows
@@ -34,17 +37,33 @@ def evaluate_run(folder: RunFolder, data_dir: str | None, console: Console) -> d
     splits = build_data(experiment)
     choose_threads(experiment, splits.info.channels)
     folder.check_drawn(splits.train.drawn)
-    network = build_network(experiment, splits.info)
-    # The weights of a retraining that was interrupted are those of some epoch that nothing chose.
-    if experiment.retrain and folder.finished():
-        epoch = load_weights(network, folder.retraining.last)
-        origin = f"epoch {epoch} of the retraining"
-    else:
-        epoch = load_weights(network, folder.best)
-        origin = f"epoch {epoch}, the best on validation"
+    network, origin = restore(folder, experiment, splits.info)
     tested = evaluate(network, splits.test, experiment.batch_size)
     console.line(f"{splits.info.title}: {tested.sequences} test sequences, weights of {origin}")
     for title, value in score_rows(tested.scores, splits.info.caveat):
         console.line(f"test {title:18} {value}")
-    console.line(f"spikes a sequence       {tested.spikes:.0f}")
+    if tested.rates:
+        console.line(f"spikes a sequence       {tested.spikes:.0f}")
     return tested.scores
+
+
+def restore(folder: RunFolder, experiment: Experiment, info: Info) -> tuple[Network, str]:
+    """Make the network that a run ended with, or has come to.
+
+    Args:
+        folder: the run's folder.
+        experiment: its settings.
+        info: its data.
+
+    Returns:
+        The network, and of which epoch its weights are.
+
+    Raises:
+        ConfigError: if there is no checkpoint, or it is one of another network.
+    """
+    network = build_network(experiment, info)
+    # The weights of a retraining that was interrupted are those of some epoch that nothing chose.
+    if experiment.retrain and folder.finished():
+        epoch = load_weights(network, folder.retraining.last)
+        return network, f"epoch {epoch} of the retraining"
+    return network, f"epoch {load_weights(network, folder.best)}, the best on validation"

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from .build import build_data
 from .cli import refuse_changes
 from .config import Experiment
 from .console import Console, percent, with_caveat
@@ -12,6 +13,7 @@ from .errors import Stopped
 from .experiment import default_name, run
 from .report import SCORE_TITLES, about_scores, format_score, table
 from .run_folder import RunFolder, write_atomically
+from .sizing import matched
 
 
 def run_seeds(experiment: Experiment, console: Console) -> dict[str, Any]:
@@ -27,6 +29,8 @@ def run_seeds(experiment: Experiment, console: Console) -> dict[str, Any]:
     Returns:
         Mean and sample standard deviation of every test score, by name.
     """
+    if experiment.match_params is not None:
+        experiment = matched(experiment, build_data(experiment).info)
     name = experiment.name or default_name(experiment)
     folders = Path(experiment.run_dir) / experiment.dataset
     results = {}

@@ -22,11 +22,19 @@ EXPLODING = 1e3
 """Norm of the gradient, before clipping, that is called exploding."""
 
 
+_TAMING = (
+    "raise --threshold to 1, and --input-gain and --adaptation-strength with it; or try "
+    "--tbptt 100, --recurrent-gain 0.2, --recurrent-lr-factor 0.1, --detach-reset or a smaller "
+    "surrogate (multi_gaussian(gamma=0.3))"
+)
+_TAMING_DENSE = "lower --lr or --clip-norm, or try --tbptt 100 or --recurrent-lr-factor 0.1"
+
+
 def health_warnings(rates: Mapping[str, float], largest_gradient: float) -> list[str]:
     """Name what is wrong with a network, and what to change.
 
     Args:
-        rates: firing rate of each layer, in spikes a neuron and step.
+        rates: firing rate of each layer, in spikes a neuron and step; empty for a baseline.
         largest_gradient: largest norm of the gradient since the last look.
 
     Returns:
@@ -47,10 +55,7 @@ def health_warnings(rates: Mapping[str, float], largest_gradient: float) -> list
     if not largest_gradient < EXPLODING:
         warnings.append(
             f"The gradient explodes (norm {largest_gradient:.1e} before clipping), so that its "
-            "direction is that of a few runaway paths: raise --threshold to 1, and --input-gain "
-            "and --adaptation-strength with it; or try --tbptt 100, --recurrent-gain 0.2, "
-            "--recurrent-lr-factor 0.1, --detach-reset or a smaller surrogate "
-            "(multi_gaussian(gamma=0.3))."
+            f"direction is that of a few runaway paths: {_TAMING if rates else _TAMING_DENSE}."
         )
     return warnings
 
@@ -132,9 +137,10 @@ class Metrics(Callback):
         }
         if not self._looked:
             self._looked = True
-            firing = ", ".join(f"{layer} {percent(rate)}" for layer, rate in rates.items())
+            layers = ", ".join(f"{layer} {percent(rate)}" for layer, rate in rates.items())
+            firing = f"firing rates {layers}; " if rates else ""
             self.console.line(
-                f"after {int(self.module.batches)} batches: firing rates {firing}; "
+                f"after {int(self.module.batches)} batches: {firing}"
                 f"gradient norm {averages['grad_norm']:.2g}, "
                 f"largest {averages['grad_norm_max']:.2g}"
             )

@@ -4,14 +4,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from srnn import SRNN
-
+from .build import Network
 from .checkpoints import read_checkpoint
 from .errors import ConfigError
 from .run_folder import CONFIG
 
 
-def check_fits(network: SRNN, checkpoint: Path) -> tuple[dict[str, Tensor], int]:
+def check_fits(network: Network, checkpoint: Path) -> tuple[dict[str, Tensor], int]:
     """Read the weights of a checkpoint and compare their shapes with a network's.
 
     Returns:
@@ -37,7 +36,7 @@ def check_fits(network: SRNN, checkpoint: Path) -> tuple[dict[str, Tensor], int]
     return weights, content["epoch"] + 1
 
 
-def load_weights(network: SRNN, checkpoint: Path) -> int:
+def load_weights(network: Network, checkpoint: Path) -> int:
     """Put the weights of a checkpoint into a network, and return the epoch that they are from.
 
     Raises:

@@ -98,7 +98,7 @@ class OneStream(SequenceDataset):
 
 
 def test_a_look_at_the_steps_of_one_sequence(network):
-    *_, title = look_at(network(readout="stream"), OneStream("mind this"), 0)
+    title = look_at(network(readout="stream"), OneStream("mind this"), 0).title
     assert re.fullmatch(
         r"One, sequence 0: right at \d+ % of its labelled steps \(mind this\)", title
     )

@@ -11,6 +11,7 @@ from srnn.train.cli import RECIPES, parse
 from srnn.train.config import Experiment, flag
 from srnn.train.errors import ConfigError
 
+MODELS = ("rnn", "gru", "lstm")
 RECIPE_NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
@@ -31,7 +32,8 @@ def test_recipe(name):
         assert experiment.dataset == name
         assert parsed("--dataset", name) == experiment
     network = build_network(experiment, made_up(experiment.readout == "stream"))
-    assert [layer.projection.out_features for layer in network.layers] == experiment.hidden
+    assert len(network.layers) == len(experiment.hidden)
+    assert network.readout.projection.in_features == experiment.hidden[-1]
 
 
 def test_every_recipe_says_what_it_is_and_every_data_set_has_one():
@@ -39,8 +41,13 @@ def test_every_recipe_says_what_it_is_and_every_data_set_has_one():
     for name in RECIPE_NAMES:
         text = (RECIPES / f"{name}.yaml").read_text()
         assert text.startswith("# ")
-        named[name] = yaml.safe_load(text)["dataset"]
-    assert set(named.values()) == set(DATASETS)
+        settings = yaml.safe_load(text)
+        named[name] = settings.get("dataset")
+        model = settings.get("model")
+        if model is not None:  # found by the names of data set and model, or of the model alone
+            assert name == (f"{named[name]}-{model}" if named[name] else model)
+    assert {name for name, dataset in named.items() if dataset is None} == set(MODELS)
+    assert set(named.values()) - {None} == set(DATASETS)
     assert all(named[dataset] == dataset for dataset in DATASETS)
 
 

@@ -11,6 +11,7 @@ from srnn.train import experiment, main, plots
 from srnn.train.checkpoints import read_checkpoint
 from srnn.train.console import percent
 from srnn.train.evaluate import evaluate
+from srnn.train.look import Look
 from srnn.train.rescore import evaluate_run
 
 
@@ -102,9 +103,11 @@ def test_raster_of_many_few_and_silent_neurons(inputs, rate, network, tmp_path):
     signal = (torch.rand(30, 1, inputs) < rate).float() * (1 if inputs > 1 else 0.37)
     with torch.no_grad():
         _, record = net(signal, keep_spikes=True, keep_membranes=True)
-    thresholds = torch.full((30, 200), 0.01)
+    activity = {"input": signal[:, 0]}
+    activity |= {f"layer{i}": spikes[:, 0] for i, spikes in enumerate(record.spikes, start=1)}
+    membranes, thresholds = record.membranes[0][:, 0], torch.full((30, 200), 0.01)
     path = tmp_path / "raster.png"
-    plots.raster(signal, record, net.layer_names(), thresholds, "title", path)
+    plots.raster(Look("title", activity, membranes, thresholds), path)
     assert path.stat().st_size > 5000
 
 
