@@ -1,4 +1,4 @@
-"""Tasks for spiking recurrent networks: real data, and a generated memory task, as spike tensors.
+"""Tasks for spiking recurrent networks: real data, and generated memory tasks, as spike tensors.
 
     >>> from srnn.datasets import SequenceLoader, load
     >>> splits = load("recall", train=256)
@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from srnn.datasets import ecg, heidelberg, mnist, recall, shd_synth, tonic_events
+from srnn.datasets import art, ecg, heidelberg, mnist, recall, shd_synth, tonic_events
 from srnn.datasets._base import IGNORE, DataError, Info, SequenceDataset, Splits
 from srnn.datasets.event_sequences import EventOptions
 from srnn.datasets.files import data_root
@@ -42,6 +42,7 @@ DATASETS: dict[str, Callable[..., Splits]] = {
     "psmnist": mnist.psmnist,
     "ecg": ecg.ecg,
     "recall": recall.recall,
+    "art": art.art,
     "shd": heidelberg.shd,
     "ssc": heidelberg.ssc,
     "shd-synth": shd_synth.shd_synth,
