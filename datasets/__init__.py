@@ -23,6 +23,7 @@ from srnn.datasets._base import IGNORE, DataError, Info, SequenceDataset, Splits
 from srnn.datasets.event_sequences import EventOptions
 from srnn.datasets.files import data_root
 from srnn.datasets.loader import SequenceLoader
+from srnn.datasets.packed import PackedSpikes
 
 __all__ = [
     "DATASETS",
@@ -30,6 +31,7 @@ __all__ = [
     "DataError",
     "EventOptions",
     "Info",
+    "PackedSpikes",
     "SequenceDataset",
     "SequenceLoader",
     "Splits",

@@ -74,6 +74,13 @@ class SequenceDataset(Dataset[tuple[Tensor, Tensor]], ABC):
         What a dataset draws anew in every epoch, such as augmentation, depends on it.
         """
 
+    def packed(self) -> "SequenceDataset | None":
+        """The same sequences with their inputs as bits, where the dataset has them so; or None.
+
+        Their inputs are :class:`srnn.datasets.PackedSpikes`.
+        """
+        return None
+
     @abstractmethod
     def __len__(self) -> int:
         """Number of sequences."""

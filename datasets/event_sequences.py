@@ -1,6 +1,7 @@
 """Sequences made from events: what is read, how it is varied, and how it becomes a tensor."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from srnn.datasets._draws import check_number
 from srnn.datasets.augment import Augmentation
 from srnn.datasets.binning import BinnedEvents, Binning, Events, EventSource
 from srnn.datasets.event_cache import EventLists, binned
+from srnn.datasets.packed import PackedSpikes, pack
 
 Transform = Callable[[Events], Events]
 """A transform of tonic, or any function from the events of a recording to events."""
@@ -218,20 +220,65 @@ class EventSequences(SequenceDataset):
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Inputs [time, batch, channels] float32, targets [batch] int64."""
+        row, channel, shape = self._places(indices)
+        place = torch.from_numpy(row * shape[-1] + channel)
+        inputs = torch.zeros(math.prod(shape))
+        if self._binning.binary:
+            inputs[place] = 1.0
+        else:
+            inputs.scatter_add_(0, place, torch.ones(len(place)))
+        return inputs.view(shape), self._targets(indices)
+
+    def packed(self) -> "PackedSequences | None":
+        """The same sequences with their inputs as bits; None where they are counts."""
+        return PackedSequences(self) if self._binning.binary else None
+
+    def _targets(self, indices: Sequence[int]) -> Tensor:
+        return self._labels[torch.as_tensor(indices)]
+
+    def _places(
+        self, indices: Sequence[int]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.signedinteger], tuple[int, int, int]]:
+        """Row, step * batch + sequence, and channel of every event, and the shape of the batch."""
         recordings = self._chosen[np.asarray(indices)]
-        steps, channels = self._binning.steps, self._binning.channels
+        shape = (self._binning.steps, len(recordings), self._binning.channels)
         events = self._events.take(recordings.tolist(), self._epoch)
         if self._augmentation is not None:
-            events = self._augmentation(events, recordings.tolist(), self._epoch, steps, channels)
+            events = self._augmentation(
+                events, recordings.tolist(), self._epoch, self._binning.steps, shape[-1]
+            )
         row = events.step.astype(np.int64) * len(recordings) + events.sequence
-        place = row * channels + events.channel
-        inputs = torch.zeros(steps * len(recordings) * channels)
-        if self._binning.binary:
-            inputs[torch.from_numpy(place)] = 1.0
-        else:
-            inputs.scatter_add_(0, torch.from_numpy(place), torch.ones(len(place)))
-        targets = self._labels[torch.as_tensor(indices)]
-        return inputs.view(steps, len(recordings), channels), targets
+        return row, events.channel, shape
+
+
+class PackedSequences(SequenceDataset):
+    """Sequences of events with their inputs as bits, for a kernel that reads them so.
+
+    Args:
+        sequences: The sequences, of a binary binning.
+    """
+
+    def __init__(self, sequences: EventSequences) -> None:
+        super().__init__(sequences.info)
+        self._sequences = sequences
+
+    def __len__(self) -> int:
+        return len(self._sequences)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch."""
+        self._sequences.set_epoch(epoch)
+
+    def __getitems__(  # type: ignore[override]
+        self, indices: Sequence[int]
+    ) -> tuple[PackedSpikes, Tensor]:
+        """Inputs as bits, targets [batch] int64."""
+        return pack(*self._sequences._places(indices)), self._sequences._targets(indices)
+
+    def __getitem__(self, index: int) -> tuple[PackedSpikes, Tensor]:  # type: ignore[override]
+        """One sequence: its inputs as a batch of one, and its target, [] int64."""
+        inputs, targets = self.__getitems__([range(len(self))[index]])
+        return inputs, targets[0]
 
 
 class EventParts:
