@@ -1,0 +1,181 @@
+"""From operations to an estimate of energy.
+
+    E = AC E_AC + MAC E_MAC + words E_word                        pJ
+
+| symbol | meaning                     | unit | fp32 | int32 | int8 | source                       |
+|--------|-----------------------------|------|------|-------|------|------------------------------|
+| E_AC   | one addition                | pJ   | 0.9  | 0.1   | 0.03 | Horowitz 2014, 45 nm         |
+| E_MAC  | one product and addition    | pJ   | 4.6  | 3.2   | 0.23 | Horowitz 2014: 3.7, 3.1, 0.2,|
+|        |                             |      |      |       |      | and the addition             |
+| E_word | one word read or written    | pJ   | 5    | 5     | 1.25 | Horowitz 2014: 5 for 32 bits |
+|        | in an SRAM of 8 kB          |      |      |       |      | of 8 kB; in proportion to the|
+|        |                             |      |      |       |      | width                        |
+
+Source: M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014.
+"""
+
+from dataclasses import dataclass, fields
+from math import isfinite
+from pathlib import Path
+from typing import Any, Self
+
+from .meters import Tally
+from .terms import EVENT_DRIVEN, Convention, Ops
+
+ESTIMATE = (
+    "Energies are estimates from operation counts: they leave out control, communication between "
+    "cores, clocks and leakage, input encoding, caches that are larger or further away than the "
+    "profile's memory, and all that a real device does besides."
+)
+"""The sentence that stands beside every figure."""
+
+MEMORY_LEVELS = {"none": 0.0, "sram-8kB": 5.0, "dram": 640.0}
+"""pJ for a 32-bit word by level of memory, Horowitz 2014."""
+
+
+@dataclass(frozen=True)
+class EnergyProfile:
+    """What operations cost on one kind of hardware.
+
+    Args:
+        name: what to call it.
+        ac: pJ of an accumulate.
+        mac: pJ of a multiply-accumulate.
+        memory: pJ of a 32-bit word read or written; 0 to leave memory out.
+        bits: width of a word.
+        source: where the numbers come from.
+
+    Raises:
+        ValueError: for a cost that is negative or not finite, or a width below one bit.
+    """
+
+    name: str
+    ac: float
+    mac: float
+    memory: float = 0.0
+    bits: int = 32
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("ac", "mac", "memory"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{self.name}: {field} must be a number of pJ, got {value!r}.")
+            if not isfinite(value) or value < 0:
+                raise ValueError(f"{self.name}: {field} must be finite and >= 0, got {value}.")
+        if not isinstance(self.bits, int) or self.bits < 1:
+            raise ValueError(f"{self.name}: bits must be a whole number >= 1, got {self.bits!r}.")
+
+    @property
+    def word(self) -> float:
+        """Cost of one word read or written, in pJ."""
+        return self.memory * self.bits / 32
+
+    def picojoules(self, ops: Ops) -> float:
+        """Energy of some operations."""
+        return ops.ac * self.ac + ops.mac * self.mac + ops.words * self.word
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Self:
+        """Read a profile from a YAML file with this class's arguments as keys.
+
+        Raises:
+            ImportError: if PyYAML is not installed.
+            ValueError: if the file says something else, with the keys that it should have.
+        """
+        try:
+            import yaml
+        except ImportError as error:
+            raise ImportError(
+                'Reading a profile needs PyYAML: pip install "srnn[train]".'
+            ) from error
+        keys = [field.name for field in fields(cls)]
+        try:
+            content: Any = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no energy profile: it is not YAML ({error}).") from error
+        if not isinstance(content, dict) or not {"name", "ac", "mac"} <= set(content) <= set(keys):
+            found = list(content) if isinstance(content, dict) else type(content).__name__
+            raise ValueError(
+                f"{path} is no energy profile: it needs name, ac and mac, and may have "
+                f"{', '.join(keys[3:])}; found {found}."
+            )
+        return cls(**content)
+
+
+_HOROWITZ = "Horowitz, ISSCC 2014, 45 nm"
+_WIDTHS = (("fp32", 0.9, 4.6, 32), ("int32", 0.1, 3.2, 32), ("int8", 0.03, 0.23, 8))
+PROFILES = {
+    profile.name: profile
+    for width, ac, mac, bits in _WIDTHS
+    for profile in (
+        EnergyProfile(
+            f"45nm-{width}-sram",
+            ac,
+            mac,
+            MEMORY_LEVELS["sram-8kB"],
+            bits,
+            f"{_HOROWITZ}, with words from 8 kB of SRAM",
+        ),
+        EnergyProfile(f"45nm-{width}", ac, mac, 0.0, bits, f"{_HOROWITZ}, without memory"),
+    )
+}
+"""The profiles by name, each with and without memory."""
+
+DEFAULT_PROFILE = PROFILES["45nm-fp32-sram"]
+"""With memory, since it is most of the energy."""
+
+
+@dataclass(frozen=True)
+class Energy:
+    """An estimate of energy; see :data:`ESTIMATE`.
+
+    Attributes:
+        profile: what operations were taken to cost.
+        convention: which operations counted.
+        layers: pJ a sample by layer.
+        over_time: pJ a sample of every time step; None if time steps were not kept apart.
+    """
+
+    profile: EnergyProfile
+    convention: Convention
+    layers: dict[str, float]
+    over_time: list[float] | None
+
+    @property
+    def total(self) -> float:
+        """Energy of a sample in pJ."""
+        return sum(self.layers.values())
+
+
+def energy(
+    measurement: Tally,
+    profile: EnergyProfile = DEFAULT_PROFILE,
+    convention: Convention = EVENT_DRIVEN,
+) -> Energy:
+    """Estimate the energy of a sample, layer by layer.
+
+    Args:
+        measurement: what was counted, by :func:`srnn.meters.measure` or a
+            :class:`srnn.meters.SynOpMeter`.
+        profile: what operations cost.
+        convention: which of them count.
+
+    Raises:
+        ValueError: if nothing was counted.
+    """
+    measurement.per_sample(convention)  # refuses an empty one
+    n = measurement.samples
+    over_time = None
+    if measurement.timewise:
+        steps = measurement.over_time(convention).T.tolist()
+        over_time = [profile.picojoules(Ops(*step).per(n)) for step in steps]
+    return Energy(
+        profile,
+        convention,
+        {
+            name: profile.picojoules(layer.total(convention, spiking=measurement.spiking).per(n))
+            for name, layer in measurement.layers.items()
+        },
+        over_time,
+    )

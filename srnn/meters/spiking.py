@@ -1,0 +1,258 @@
+"""Spiking layers, ours and snnTorch's: by step, by sequence, and within `Layer` and `Readout`.
+
+Everything is counted from what goes into a layer and what its neurons send out, since a compiled
+kernel shows nothing else. The recurrent weights of a step see the spikes of the step before:
+
+    recurrence at t: products with S_{t-1},     S_{-1} the state that the sequence began with
+
+so that the last step's spikes are the next sequence's. A reset mask puts S_{t-1} to 0.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from srnn.delay import Delay
+from srnn.neurons import LI
+from srnn.neurons.surrogate import Surrogate
+
+from .errors import UncountedError
+from .events import Input, read
+from .neurons import formula_of
+from .synapses import features_of, is_synapse, synapse_terms
+from .terms import Term, Terms, add, work
+from .watch import Call, Kind, Methods
+
+SILENT = (LI, nn.Identity)
+"""What may stand in the place of neurons and never fires."""
+
+
+# ------------------------------------------------------------------------------ what can be counted
+
+
+def check_neuron(neuron: Any, name: str) -> None:
+    """Refuse a neuron whose update or recurrence no formula fits."""
+    if isinstance(neuron, nn.Identity):
+        return
+    formula_of(neuron, name)
+    if getattr(neuron, "plasticity", None) is not None:
+        raise UncountedError(f"{name}: no meter knows what its plasticity costs.")
+    recurrent = getattr(neuron, "recurrent", None)
+    if recurrent is not None and not is_synapse(recurrent):
+        raise UncountedError(
+            f"{name}.recurrent: no meter knows the weights of {type(recurrent).__name__}."
+        )
+
+
+def _check_layer(layer: Any, name: str) -> None:
+    if not is_synapse(layer.projection):
+        raise UncountedError(
+            f"{name}.projection: no meter knows the weights of {type(layer.projection).__name__}."
+        )
+    check_neuron(layer.neuron, f"{name}.neuron")
+
+
+# -------------------------------------------------------------------------------- neurons
+
+
+def fires_ones(neuron: Any) -> bool:
+    """Whether its spikes are 0 or 1 for certain, so that nobody has to look."""
+    graded = getattr(neuron, "graded_spikes_factor", None)
+    known = isinstance(getattr(neuron, "spike_grad", None), Surrogate)
+    return known and (graded is None or bool((torch.as_tensor(graded) == 1).all()))
+
+
+def _previous_features(neuron: Any, spikes: Tensor, leading: int) -> int:
+    """How many dimensions the neurons have, as their recurrent weights see them."""
+    recurrent = getattr(neuron, "recurrent", None)
+    if isinstance(recurrent, nn.Linear | nn.Conv1d | nn.Conv2d):
+        return features_of(recurrent)
+    return spikes.dim() - leading
+
+
+def neuron_terms(neuron: Any, name: str, sent: Input) -> Terms:
+    """Count the updates of neurons that sent these spikes."""
+    axes = tuple(range(1, sent.events.dim()))
+    spikes = (sent.whole + sent.reals).sum(axes)
+    updates = sent.rows * sent.events[0].numel()
+    return formula_of(neuron, name)(neuron, updates, spikes)
+
+
+def _recurrence(neuron: Any, previous: Input) -> Terms:
+    recurrent = getattr(neuron, "recurrent", None)
+    return {} if recurrent is None else synapse_terms(recurrent, previous, "recurrence")
+
+
+def sequence_terms(call: Call, neuron: Any, spikes: Tensor, state: Any, reset: Any) -> Terms:
+    """Count neurons and their recurrence over a sequence of spikes [time, batch, ...]."""
+    binary = fires_ones(neuron)
+    features = _previous_features(neuron, spikes, 2)
+    sent = call.read(spikes, features, binary=binary)
+    terms = neuron_terms(neuron, call.name, sent)
+    if getattr(neuron, "recurrent", None) is None:
+        return terms
+    first = torch.zeros_like(spikes[:1]) if state is None else state.spikes[None].to(spikes)
+    if reset is None and not call.timewise:
+        previous = sent.swap(read(spikes[-1:], features), read(first, features))
+    else:
+        shifted = torch.cat([first, spikes[:-1]])
+        if reset is not None:
+            anew = reset.bool().reshape(*reset.shape, *[1] * (spikes.dim() - 2))
+            shifted = shifted.masked_fill(anew, 0)
+        previous = read(shifted, features, timewise=call.timewise)
+    return add(terms, _recurrence(neuron, previous))
+
+
+def _first(output: Any) -> Tensor:
+    return output if isinstance(output, Tensor) else output[0]
+
+
+def _sent(call: Call) -> Tensor:
+    return _first(call.output)
+
+
+def _count_neuron(call: Call) -> Terms:
+    neuron, spikes = call.module, _first(call.output)
+    if call.sequence:
+        given = call.arguments
+        return sequence_terms(call, neuron, spikes, given.get("state"), given.get("reset"))
+    features = _previous_features(neuron, spikes, 1)
+    sent = call.read(spikes, features, binary=fires_ones(neuron))
+    previous = torch.zeros_like(spikes) if call.before is None else call.before
+    return add(neuron_terms(neuron, call.name, sent), _recurrence(neuron, read(previous, features)))
+
+
+def _last_spikes(neuron: Any, arguments: dict[str, Any]) -> Tensor | None:
+    """The spikes that a step's recurrence is about to see: those given, or those kept."""
+    spikes = arguments.get("spk")
+    spikes = getattr(neuron, "spk", None) if spikes is None else spikes
+    return spikes if spikes is not None and spikes.shape == arguments["input_"].shape else None
+
+
+def _count_li(call: Call) -> Terms:
+    membrane = call.output[0]
+    blocks = len(membrane) if call.timewise else 1
+    return formula_of(call.module, call.name)(
+        call.module, membrane.numel() / max(blocks, 1), torch.zeros(blocks)
+    )
+
+
+_SEQUENCE: Methods = {"forward_sequence": ("input_", "state")}
+FEED_FORWARD = Kind(
+    _count_neuron,
+    _sent,
+    lambda call: fires_ones(call.module),
+    check_neuron,
+    step={"forward": ("input_", "mem")},
+    sequence=_SEQUENCE,
+)
+RECURRENT = replace(FEED_FORWARD, before=_last_spikes, step={"forward": ("input_", "spk", "mem")})
+LEAKY_INTEGRATOR = Kind(_count_li, check=check_neuron, sequence=_SEQUENCE)
+
+
+def stepped(*arguments: str, recurrent: bool = False) -> Kind:
+    """The kind of one of snnTorch's own neurons, whose step takes these arguments."""
+    kind = RECURRENT if recurrent else FEED_FORWARD
+    return replace(kind, step={"forward": arguments}, sequence={})
+
+
+# -------------------------------------------------------------------------------- delays
+
+
+def delay_terms(call: Call, current: Tensor) -> dict[str, Term]:
+    """A delay writes every current and reads it again later."""
+    blocks = len(current) if call.timewise else 1
+    return {"state": work(blocks, words=2 * current.numel() / max(blocks, 1))}
+
+
+DELAY = Kind(
+    lambda call: delay_terms(call, _first(call.output)),
+    sequence={"forward": ("current",), "forward_sequence": ("current", "state")},
+)
+
+
+# -------------------------------------------------------------------------------- srnn.Layer
+
+
+def _count_layer(call: Call) -> Terms:
+    layer, given = call.module, call.arguments
+    # Before the spikes are read, which are the next layer's input.
+    features = features_of(layer.projection)
+    terms: Terms = synapse_terms(layer.projection, call.read(given["inputs"], features))
+    spikes, state = call.output[0], given.get("state")
+    if hasattr(layer.between, "forward_sequence"):
+        state = None if state is None else state[1]
+        if isinstance(layer.between, Delay):
+            terms = add(terms, delay_terms(call, spikes))
+    return add(terms, sequence_terms(call, layer.neuron, spikes, state, given.get("reset")))
+
+
+def _between(layer: Any) -> list[tuple[str, nn.Module]]:
+    counted = isinstance(layer.between, Delay | nn.Identity)
+    return [] if counted else [("between", layer.between)]
+
+
+LAYER = Kind(
+    _count_layer,
+    _sent,
+    lambda call: fires_ones(call.module.neuron),
+    _check_layer,
+    parts=_between,
+    sequence={"forward": ("inputs", "state")},
+)
+
+
+# -------------------------------------------------------------------------------- srnn.Readout
+
+
+def _reduction(readout: Any, steps: Tensor, rows: int, fired: Tensor | None) -> dict[str, Term]:
+    """What reducing the trace over time takes.
+
+    softmax-sum: c - 1 additions for the sum of exponentials of c classes, c divisions, c additions
+    to the running sum; mean: c additions; count: one for every output spike.
+    """
+    classes = readout.projection.out_features
+    blocks = len(steps)
+    if readout.reduction == "softmax-sum":
+        each = steps * rows
+        return {"reduction": work(blocks, ac=each * (2 * classes - 1), mac=each * classes)}
+    if readout.reduction == "mean":
+        return {"reduction": work(blocks, ac=steps * rows * classes)}
+    if readout.reduction == "count" and fired is not None:
+        return {"reduction": work(blocks, ac=fired)}
+    return {}
+
+
+def _count_readout(call: Call) -> Terms:
+    readout, given = call.module, call.arguments
+    inputs, state = given["spikes"], given.get("state")
+    terms: Terms = synapse_terms(readout.projection, call.read(inputs))
+    fired = call.output[2]
+    time, batch = inputs.shape[:2]
+    start = 0 if state is None else state.steps
+    counted = (torch.arange(start, start + time) >= readout.burn_in).double()
+    steps = counted if call.timewise else counted.sum()[None]
+    spikes = None
+    if fired is not None:
+        neurons = None if state is None else state.neurons
+        terms = add(terms, sequence_terms(call, readout.neuron, fired, neurons, given.get("reset")))
+        # Every spike of the steps that count, not those of the burn-in.
+        late = fired.detach() * counted.to(fired)[:, None, None]
+        spikes = late.count_nonzero((1, 2)) if call.timewise else late.count_nonzero()[None]
+    elif isinstance(readout.neuron, LI):
+        blocks = len(steps)
+        updates = time * batch * readout.neuron.neurons / max(blocks, 1)
+        formula = formula_of(readout.neuron, call.name)
+        terms = add(terms, formula(readout.neuron, updates, torch.zeros(blocks)))
+    return add(terms, _reduction(readout, steps, batch, spikes))
+
+
+READOUT = Kind(
+    _count_readout,
+    lambda call: call.output[2],
+    lambda call: fires_ones(call.module.neuron),
+    _check_layer,
+    sequence={"forward": ("spikes", "state")},
+)

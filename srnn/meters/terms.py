@@ -1,0 +1,176 @@
+"""What is counted: the terms of a layer, and the conventions that add them up.
+
+A term is one kind of work of a layer, with its accumulates (AC), multiply-accumulates (MAC), and
+words of memory. Products with weights have a dense count too: every product, zeros included.
+
+| term               | what it is                                                      |
+|--------------------|-----------------------------------------------------------------|
+| synapses           | products with a projection's, linear or convolutional weights   |
+| recurrence         | products with recurrent weights                                 |
+| bias               | one AC a non-zero bias and step                                 |
+| leak, gain, ...    | updates of a neuron: see :mod:`srnn.meters.neurons`             |
+| hadamard, gate     | elementwise products and 1 - z of gated cells                   |
+| state              | words of state that a cell or delay reads and writes, no work   |
+| norm, pool, reduction | see :mod:`srnn.meters.layers`, :mod:`srnn.meters.networks`   |
+
+Comparisons other than a neuron's with its threshold, and non-linearities, are not counted.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Term(NamedTuple):
+    """Work of one kind; int64 tensors [blocks], a block for every time step or one for all.
+
+    Attributes:
+        ac: accumulates.
+        mac: multiply-accumulates.
+        dense: operations if nothing were skipped.
+        words: words read from or written to memory.
+        dense_words: the same if nothing were skipped.
+    """
+
+    ac: Tensor
+    mac: Tensor
+    dense: Tensor
+    words: Tensor
+    dense_words: Tensor
+
+
+Terms = Mapping[str, Term]
+PRODUCTS = ("synapses", "recurrence")
+"""The terms that are products with weights."""
+
+
+def work(
+    blocks: int,
+    *,
+    ac: float | Tensor = 0,
+    mac: float | Tensor = 0,
+    words: float | Tensor = 0,
+) -> Term:
+    """A term of which nothing is ever skipped; numbers are for each block."""
+
+    def spread(count: float | Tensor) -> Tensor:
+        if not isinstance(count, Tensor):
+            return torch.full((blocks,), round(count))
+        return count.detach().cpu().round().long().expand(blocks)
+
+    ac, mac, words = spread(ac), spread(mac), spread(words)
+    return Term(ac, mac, ac + mac, words, words)
+
+
+def products(ac: Tensor, mac: Tensor, dense: int) -> Term:
+    """Products with weights, each of which reads its weight; ``dense`` is for each block."""
+    ac, mac = (count.detach().cpu().round().long() for count in (ac, mac))
+    everything = torch.full_like(ac, dense)
+    return Term(ac, mac, everything, ac + mac, everything)
+
+
+def add(one: Terms, other: Terms) -> dict[str, Term]:
+    """Add two layers' terms of equally many blocks."""
+    total = dict(one)
+    for name, term in other.items():
+        if name in total:
+            term = Term(*(a + b for a, b in zip(total[name], term, strict=True)))
+        total[name] = term
+    return total
+
+
+class Ops(NamedTuple):
+    """Operations, as whole numbers, or as floats for one sample.
+
+    Attributes:
+        ac: accumulates, under the convention that they were added up by.
+        mac: multiply-accumulates, likewise.
+        dense: operations if nothing were skipped.
+        words: words of memory traffic.
+    """
+
+    ac: float
+    mac: float
+    dense: float
+    words: float
+
+    def per(self, samples: int) -> "Ops":
+        """The share of one of so many samples."""
+        return Ops(*(count / samples for count in self))
+
+    def __add__(self, other: tuple[Any, ...]) -> "Ops":
+        """Add number by number, not one tuple behind the other."""
+        return Ops(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+@dataclass(frozen=True)
+class Convention:
+    """Which terms are added up, and whether products with zeros are skipped.
+
+    Args:
+        name: what to call it in tables.
+        left_out: names of the terms that do not count.
+        dense: ``"never"``; ``"always"``: every product counts, as a MAC; ``"without spikes"``:
+            that, in networks that have no spiking neuron.
+        about: one sentence for reports.
+    """
+
+    name: str
+    left_out: frozenset[str]
+    dense: str
+    about: str
+
+    def over_time(self, terms: Terms, spiking: bool = True) -> Tensor:
+        """Add up a layer's terms, int64 [4, blocks] in the order of :class:`Ops`."""
+        counted = [(n, t) for n, t in terms.items() if n not in self.left_out]
+        dense = self.dense == "always" or (self.dense == "without spikes" and not spiking)
+        rows = [
+            torch.stack([torch.zeros_like(t.ac), t.dense, t.dense, t.dense_words])
+            if dense and name in PRODUCTS
+            else torch.stack([t.ac, t.mac, t.dense, t.words])
+            for name, t in counted
+        ]
+        return torch.stack(rows).sum(0) if rows else torch.zeros(4, 1, dtype=torch.int64)
+
+    def total(self, terms: Terms, spiking: bool = True) -> Ops:
+        """Add up a layer's terms over time."""
+        return Ops(*self.over_time(terms, spiking).sum(-1).tolist())
+
+
+_FOLDED_TERMS = frozenset({"threshold-folded"})
+
+EVENT_DRIVEN = Convention(
+    "event-driven",
+    left_out=_FOLDED_TERMS,
+    dense="never",
+    about="products with a zero input or a zero weight are skipped; everything else counts",
+)
+DENSE = Convention(
+    "dense",
+    left_out=_FOLDED_TERMS,
+    dense="always",
+    about="every product counts as a MAC, zeros included",
+)
+FOLDED = Convention(
+    "folded",
+    left_out=frozenset(
+        {"bias", "gain", "threshold", "compare", "gate", "norm", "pool", "reduction", "state"}
+    ),
+    dense="without spikes",
+    about="the published ratios: the input gain is folded into the weights and the adaptation "
+    "strength into the trace; biases, comparisons and the reduction over time are left out; "
+    "networks without spikes are dense",
+)
+CONVENTIONS = {c.name: c for c in (EVENT_DRIVEN, DENSE, FOLDED)}
+"""The conventions by name."""
+
+
+def total_of(layers: Iterable[Terms], convention: Convention, spiking: bool) -> Ops:
+    """Add up several layers."""
+    total = Ops(0, 0, 0, 0)
+    for terms in layers:
+        total = total + convention.total(terms, spiking)
+    return total
