@@ -14,12 +14,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import surrogate
 from ._registry import Registered, forget, register
 from .distributions import Distribution, constant, parse
-from .kernels import reference
+from .kernels import reference, sequence
+from .kernels.events import EventBatch
 from .reset import RECURRENT_RESETS, Reset
 from .time_constant import TimeConstant, check_fits
 
@@ -304,16 +305,18 @@ class SpikingLayer(Registered):
 
     def forward_sequence(
         self,
-        input_: Tensor,
+        input_: Tensor | EventBatch,
         state: Any = None,
         *,
         reset: Tensor | None = None,
         return_membrane: bool = False,
+        projection: nn.Module | None = None,
     ) -> tuple[Tensor, Any] | tuple[Tensor, Any, Tensor]:
         """Run the layer over a whole sequence.
 
-        It neither reads nor changes the states that the step call keeps, and agrees with stepping
-        to the last bit.
+        It neither reads nor changes the states that the step call keeps, and agrees with stepping:
+        to the last bit on the reference kernel, else but for roundings. See
+        :func:`srnn.kernel_info` for the kernels.
 
         Args:
             input_: current of every step, [time, batch, neurons], before the recurrent part.
@@ -321,6 +324,9 @@ class SpikingLayer(Registered):
             reset: mask [time, batch]; where it is true, the state is put to its initial value
                 before that step, as at the start of a new episode.
             return_membrane: whether to return the membrane of every step too, differentiable.
+            projection: a module that makes the current from ``input_``, which then is [time, batch,
+                channels], dense or an :class:`srnn.neurons.kernels.EventBatch`. A kernel that knows
+                the weights of an ``nn.Linear`` need not compute what is multiplied by zero.
 
         Returns:
             The spikes [time, batch, neurons] and the final state, then, if asked for, the membrane
@@ -330,22 +336,16 @@ class SpikingLayer(Registered):
             ValueError: if a shape does not fit.
         """
         features = self._size()
-        if input_.dim() < 3 or (self.linear_features and input_.shape[-1] != self.linear_features):
+        shape = sequence.shape_after(input_, projection)
+        told = projection is None or isinstance(projection, nn.Linear)
+        if len(shape) < 3 or (told and self.linear_features and shape[-1] != self.linear_features):
             neurons = "neurons" if features is None else features[0]
             raise ValueError(
                 f"{type(self).__name__} expects a current of shape [time, batch, {neurons}], "
-                f"got {list(input_.shape)}."
+                f"got {list(shape)}."
             )
-        reference.check_reset(reset, input_)
-        params = self.params()
-        initial = self.initial_state(input_.new_empty(input_.shape[1:]))
-        spikes = initial.spikes if state is None else state.spikes
-        state = initial if state is None else self._with_crossings(state, params)
-
-        def advance(x: Tensor, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
-            return self._advance(x, spikes, state, params)
-
-        outputs, membrane, state = reference.run(
-            advance, input_, spikes, state, initial, reset, return_membrane
+        reference.check_reset(reset, shape)
+        outputs, state, membrane = sequence.run_layer(
+            self, input_, projection, state, reset, return_membrane
         )
         return (outputs, state) if membrane is None else (outputs, state, membrane)

@@ -19,7 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from .distributions import Distribution
+from .kernels.events import EventBatch
 from .kernels.reference import check_reset
+from .kernels.sequence import run_integrator, shape_after
 from .time_constant import TimeConstant, check_fits
 
 
@@ -82,7 +84,12 @@ class LI(nn.Module):
         return LIState(torch.zeros_like(like))
 
     def forward_sequence(
-        self, input_: Tensor, state: LIState | None = None, *, reset: Tensor | None = None
+        self,
+        input_: Tensor | EventBatch,
+        state: LIState | None = None,
+        *,
+        reset: Tensor | None = None,
+        projection: nn.Module | None = None,
     ) -> tuple[Tensor, LIState]:
         """Integrate a whole sequence.
 
@@ -90,6 +97,8 @@ class LI(nn.Module):
             input_: current, [time, batch, neurons].
             state: where to start from; None for zeros.
             reset: mask [time, batch] of steps before which the membrane is put to zero.
+            projection: a module that makes the current from ``input_``, which then is [time, batch,
+                channels]; see :meth:`srnn.neurons.RALIF.forward_sequence`.
 
         Returns:
             The membrane of every step [time, batch, neurons], and the final state.
@@ -97,18 +106,24 @@ class LI(nn.Module):
         Raises:
             ValueError: if a shape does not fit.
         """
-        if input_.dim() != 3 or input_.shape[-1] != self.neurons:
+        shape = shape_after(input_, projection)
+        told = projection is None or isinstance(projection, nn.Linear)
+        if len(shape) != 3 or (told and shape[-1] != self.neurons):
             raise ValueError(
-                f"LI expects a current of shape [time, batch, {self.neurons}], "
-                f"got {list(input_.shape)}."
+                f"LI expects a current of shape [time, batch, {self.neurons}], got {list(shape)}."
             )
-        check_reset(reset, input_)
-        state = state or self.initial_state(input_.new_empty(input_.shape[1:]))
+        check_reset(reset, shape)
         alpha = self.tau_mem.decay()
+        before = None if state is None else state.membrane
+        found = run_integrator(self, input_, projection, alpha, before, reset)
+        if isinstance(found, tuple):
+            trace, last = found
+            return trace, LIState(last)
+        state = state or self.initial_state(found.new_empty(found.shape[1:]))
         membranes = []
-        for t, x in enumerate(input_.unbind(0)):
+        for t, x in enumerate(found.unbind(0)):
             if reset is not None:
                 state = LIState(state.membrane.masked_fill(reset[t].bool()[:, None], 0))
             o, state = li_step(x, state, alpha)
             membranes.append(o)
-        return (torch.stack(membranes) if membranes else torch.zeros_like(input_)), state
+        return (torch.stack(membranes) if membranes else torch.zeros_like(found)), state

@@ -10,34 +10,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from srnn.neurons.kernels import kernel_info
+
     from .delay import Delay
     from .network import SRNN, Layer, Record, detach
     from .nir_export import to_nir
     from .nir_import import from_nir
     from .readout import Readout
     from .states import reset
+    from .stpn import STPN
 
 __version__ = "0.1.0"
 __all__ = [
     "SRNN",
+    "STPN",
     "Delay",
     "Layer",
     "Readout",
     "Record",
     "detach",
     "from_nir",
+    "kernel_info",
     "reset",
     "to_nir",
 ]
 
 _HOME = {
     "SRNN": "network",
+    "STPN": "stpn",
     "Delay": "delay",
     "Layer": "network",
     "Record": "network",
     "detach": "network",
     "Readout": "readout",
     "from_nir": "nir_import",
+    "kernel_info": "neurons.kernels",
     "reset": "states",
     "to_nir": "nir_export",
 }

@@ -16,7 +16,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from srnn.neurons import RALIF, TimeConstant
+from srnn.neurons import LI, RALIF, TimeConstant
+from srnn.neurons.kernels import EventBatch
+from srnn.neurons.kernels.choice import takes_projection, untouched
+from srnn.neurons.kernels.events import counts_of
+from srnn.neurons.kernels.sequence import current_of
 
 from .readout import Readout
 
@@ -76,14 +80,19 @@ class Layer(nn.Module):
 
     def forward(
         self,
-        inputs: Tensor,
+        inputs: Tensor | EventBatch,
         state: Any = None,
         *,
         reset: Tensor | None = None,
         membrane: bool = False,
     ) -> tuple[Tensor, Any] | tuple[Tensor, Any, Tensor]:
         """Run over a sequence; see :meth:`srnn.neurons.RALIF.forward_sequence`."""
-        current = self.projection(inputs)
+        nothing_between = type(self.between) is nn.Identity and untouched(self.between)
+        if nothing_between and takes_projection(self.neuron):
+            return self.neuron.forward_sequence(
+                inputs, state, reset=reset, return_membrane=membrane, projection=self.projection
+            )
+        current = current_of(inputs, self.projection)
         if not hasattr(self.between, "forward_sequence"):
             current = self.between(current)
             return self.neuron.forward_sequence(
@@ -173,7 +182,7 @@ class SRNN(nn.Module):
 
     def forward(
         self,
-        inputs: Tensor,
+        inputs: Tensor | EventBatch,
         state: tuple[Any, ...] | None = None,
         *,
         reset: Tensor | None = None,
@@ -183,7 +192,7 @@ class SRNN(nn.Module):
         """Run over a batch of sequences, or over the next piece of it.
 
         Args:
-            inputs: [time, batch, channels].
+            inputs: [time, batch, channels], dense or as events.
             state: ``record.state`` of the piece before; None at the beginning.
             reset: mask [time, batch] of steps that begin a new episode (readout ``"stream"`` only).
             keep_spikes: whether the record holds the spikes, and not their counts alone.
@@ -194,15 +203,15 @@ class SRNN(nn.Module):
             and the record of what the network did.
 
         Raises:
-            ValueError: if the inputs have another shape.
+            ValueError: if the inputs have another shape, or events do not fit theirs.
         """
         channels = self.layers[0].projection.in_features
-        if inputs.dim() != 3 or inputs.shape[-1] != channels:
+        if len(inputs.shape) != 3 or inputs.shape[-1] != channels:
             raise ValueError(
                 f"The network expects inputs of shape [time, batch, {channels}], "
                 f"got {list(inputs.shape)}."
             )
-        signal = inputs.to(self.readout.projection.weight.dtype)
+        signal = self._signal(inputs)
         spikes, membranes, states = [], [], []
         for i, layer in enumerate(self.layers):
             before = None if state is None else state[i]
@@ -216,12 +225,20 @@ class SRNN(nn.Module):
         if fired is not None:
             spikes.append(fired)
         return logits, Record(
-            counts=tuple(s.sum(0) for s in spikes),
-            steps=len(inputs),
+            counts=tuple(counts_of(s) for s in spikes),
+            steps=inputs.shape[0],
             state=(*states, after),
             spikes=tuple(spikes) if keep_spikes else None,
             membranes=tuple(membranes) if keep_membranes else None,
         )
+
+    def _signal(self, inputs: Tensor | EventBatch) -> Tensor | EventBatch:
+        """What the first layer is given: events only if no hook would see them."""
+        dtype = self.readout.projection.weight.dtype
+        if isinstance(inputs, Tensor):
+            return inputs.to(dtype)
+        inputs.check()
+        return inputs if untouched(self.layers[0]) else inputs.dense(dtype)
 
     def named_layers(self) -> list[tuple[str, Any]]:
         """Hidden layers and readout, each with a projection and a neuron, by name."""
@@ -230,8 +247,8 @@ class SRNN(nn.Module):
 
     def layer_names(self) -> list[str]:
         """Names of the layers that spike, in the order of :attr:`Record.counts`."""
-        hidden = [name for name, _ in self.named_layers()[:-1]]
-        return [*hidden, "readout"] if self.readout.spikes else hidden
+        silent = (LI, nn.Identity)
+        return [name for name, layer in self.named_layers() if not isinstance(layer.neuron, silent)]
 
     def time_constants(self) -> dict[str, Tensor]:
         """Current time constants, in steps, by name (``layer1.tau_adapt``); detached copies."""

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from srnn.neurons import ALIF, LI
+from srnn.neurons.kernels.choice import takes_projection
 
 
 class ReadoutState(NamedTuple):
@@ -153,22 +154,28 @@ class Readout(nn.Module):
                 f"The readout {self.reduction!r} gives one answer a sequence and cannot begin anew "
                 "within it; use 'stream' with a reset mask."
             )
-        current = self.projection(spikes)
         if state is None:
-            state = self.initial_state(current.new_empty(current.shape[1:]))
-        fired = None
+            state = self.initial_state(
+                spikes.new_empty(spikes.shape[1], self.projection.out_features)
+            )
+        signal, fired = spikes, None
+        options: dict[str, Any] = {"reset": reset}
+        if takes_projection(self.neuron):
+            options["projection"] = self.projection
+        else:
+            signal = self.projection(spikes)
         if isinstance(self.neuron, nn.Identity):
-            trace, neurons = current, state.neurons
+            trace, neurons = signal, state.neurons
         elif isinstance(self.neuron, LI):
-            trace, neurons = self.neuron.forward_sequence(current, state.neurons, reset=reset)
+            trace, neurons = self.neuron.forward_sequence(signal, state.neurons, **options)
         else:
             fired, neurons, trace = self.neuron.forward_sequence(
-                current, state.neurons, reset=reset, return_membrane=True
+                signal, state.neurons, return_membrane=True, **options
             )
             trace = fired if self.reduction == "count" else trace
-        steps = torch.arange(state.steps, state.steps + len(current), device=current.device)
+        steps = torch.arange(state.steps, state.steps + spikes.shape[0], device=trace.device)
         counted = (steps >= self.burn_in).to(trace.dtype)[:, None, None]
-        seen = state.steps + len(current)
+        seen = state.steps + spikes.shape[0]
         logits, total = REDUCTIONS[self.reduction](
             trace, counted, state.total, max(seen - self.burn_in, 0)
         )

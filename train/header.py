@@ -4,8 +4,10 @@ import copy
 import time
 from pathlib import Path
 
+import torch
 from torch import nn
 
+from srnn import kernel_info
 from srnn.datasets import Info, Splits
 
 from .build import Network
@@ -51,6 +53,8 @@ def print_header(
     console.line(f"split     {info.split}")
     if info.caveat:
         console.line(f"caveat    {info.caveat}")
+    if kernel := kernel_line(network, training_device(experiment.accelerator)):
+        console.line(f"kernel    {kernel}")
     console.table(["layer", "neurons", "parameters", "tau_mem", "tau_adapt"], layer_rows(network))
     total = learned_parameters(network)
     rate = f"learning rate {experiment.lr:g} ({experiment.schedule})"
@@ -75,6 +79,16 @@ def print_header(
         )
     console.line(f"run       {folder}")
     console.line()
+
+
+def kernel_line(network: Network, device: torch.device) -> str:
+    """Say which kernel runs the layers on a device and why; nothing for other networks."""
+    infos = kernel_info(network, device)
+    same = {info[1:] for info in infos}
+    if len(same) == 1:
+        ((kernel, reason),) = same
+        return f"{kernel} ({reason})"
+    return "; ".join(map(str, infos))
 
 
 def _architecture(experiment: Experiment, info: Info) -> str:

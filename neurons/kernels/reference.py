@@ -1,21 +1,21 @@
 """The reference kernel: a plain loop over time, differentiated by autograd."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 
-def check_reset(reset: Tensor | None, input_: Tensor) -> None:
-    """Refuse a mask of new episodes that does not fit the [time, batch, ...] of an input.
+def check_reset(reset: Tensor | None, shape: Sequence[int]) -> None:
+    """Refuse a mask of new episodes that does not fit the [time, batch, ...] of a sequence.
 
     Raises:
         ValueError: if the mask has another shape than [time, batch].
     """
-    if reset is not None and reset.shape != input_.shape[:2]:
+    if reset is not None and tuple(reset.shape) != tuple(shape[:2]):
         raise ValueError(
-            f"The reset mask must have the shape [time, batch] = {list(input_.shape[:2])}, "
+            f"The reset mask must have the shape [time, batch] = {list(shape[:2])}, "
             f"got {list(reset.shape)}."
         )
 

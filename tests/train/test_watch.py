@@ -70,6 +70,7 @@ def test_header(lines):
         "device    cpu (as asked for); 1 CPU threads; 32-true\n"
     )
     assert "data      96 training and 32 validation sequences, 24 steps of 30 channels" in out
+    assert re.search(r"^kernel    (cpu|torch) \(.+\)$", out, re.M)
     assert "split     generated from seed 0: 96 sequences to train, 32 to validate and 32" in out
     rows = {line.split()[0]: line.split() for line in out.splitlines() if line}
     # weights, biases, recurrent weights and biases, two time constants a neuron

@@ -1,0 +1,70 @@
+// What cpu_backend.py calls: one table of functions for each level of instructions.
+
+#include "team.h"
+
+#define DECLARE(level)                     \
+    namespace level {                      \
+    int forward32(const Call *);           \
+    int forward64(const Call *);           \
+    int backward32(const Call *);          \
+    int backward64(const Call *);          \
+    Scan scan32, scan64;                   \
+    }
+#define OFFERS(level)                                                                \
+    {level::forward32,  level::forward64, level::backward32, level::backward64,      \
+     level::scan32,     level::scan64}
+
+DECLARE(base)
+#if defined(__x86_64__)
+DECLARE(avx2)
+DECLARE(avx512)
+#endif
+
+static const Level LEVELS[] = {
+    OFFERS(base),
+#if defined(__x86_64__)
+    OFFERS(avx2),
+    OFFERS(avx512),
+#endif
+};
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+extern "C" {
+Pool srnn_pool = {};
+}
+
+EXPORT void srnn_use_pool(const Pool *pool) { srnn_pool = *pool; }
+
+EXPORT int64_t srnn_size() { return sizeof(Call); }
+
+// The highest level that this machine runs: 0 base, 1 AVX2, 2 AVX-512.
+EXPORT int srnn_level() {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+          __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+          __builtin_cpu_supports("popcnt")))
+        return 0;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+               ? 2
+               : 1;
+#else
+    return 0;
+#endif
+}
+
+EXPORT int srnn_forward(const Call *call, int is_double, int level) {
+    return (is_double ? LEVELS[level].forward64 : LEVELS[level].forward32)(call);
+}
+
+EXPORT int srnn_backward(const Call *call, int is_double, int level) {
+    return (is_double ? LEVELS[level].backward64 : LEVELS[level].backward32)(call);
+}
+
+EXPORT int64_t srnn_scan(const void *x, int is_double, int64_t rows, int64_t n, uint64_t *bits,
+                         int64_t threads, int64_t *others, int level) {
+    return (is_double ? LEVELS[level].scan64 : LEVELS[level].scan32)(x, rows, n, bits, threads,
+                                                                     others);
+}

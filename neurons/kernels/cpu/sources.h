@@ -1,0 +1,99 @@
+// Gradients of weights: for every source, the sum of G_c over the rows in which it was active.
+//
+// The lists of active sources that come by row are turned into lists of rows by source, once for
+// each tile and block of steps; then every source's sum is made in registers, by one thread, in
+// ascending order of tile and row: the same for any number of threads.
+#pragma once
+
+#include "parameters.h"
+#include "team.h"
+
+namespace {
+
+template <class T> struct Sources {
+    long n, tiles, capacity;    // sources; entries for one tile
+    bool weighted;
+    uint32_t *starts;           // [tiles, n + 1]
+    uint32_t *rows;             // [tiles, capacity]
+    T *weights;
+    T *sums;                    // [n, padded], the gradient's transpose without the gain
+
+    Sources(Arena &arena, long n, long tiles, long rows_of_tile, bool weighted, long padded)
+        : n(n), tiles(tiles), capacity(rows_of_tile * n), weighted(weighted) {
+        starts = arena.take<uint32_t>(tiles * (n + 1));
+        rows = arena.take<uint32_t>(tiles * capacity);
+        weights = arena.take<T>(weighted ? tiles * capacity : 1);
+        sums = arena.zeros<T>(n * padded);
+    }
+
+    // Turn the lists of one tile around: `of(i, &row)` gives the i-th of `count` rows.
+    template <class Of> void turn(long tile, long count, Of of, Active<T> *lists, uint32_t *names) {
+        uint32_t *start = starts + tile * (n + 1), *out = rows + tile * capacity;
+        memset(start, 0, (n + 1) * sizeof(uint32_t));
+        for (long i = 0; i < count; i++) {
+            lists[i] = of(i, &names[i]);
+            for (long e = 0; e < lists[i].n; e++) start[lists[i].channels[e]]++;
+        }
+        uint32_t total = 0;
+        for (long k = 0; k <= n; k++) {
+            uint32_t here = start[k];
+            start[k] = total;
+            total += here;
+        }
+        for (long i = 0; i < count; i++)
+            for (long e = 0; e < lists[i].n; e++) {
+                uint32_t at = start[lists[i].channels[e]]++;
+                out[at] = names[i];
+                if (weighted) weights[tile * capacity + at] = lists[i].values[e];
+            }
+        // Each start has moved on to the next one's place.
+        for (long k = n; k > 0; k--) start[k] = start[k - 1];
+        start[0] = 0;
+    }
+
+    // Add what the block gave to the sums of this thread's sources.
+    void add(const Team &team, const T *G, long padded) {
+        for_slices<T>(padded, [&](auto size, long c) {
+            constexpr int N = decltype(size)::value;
+            for (long k = team.begin(n); k < team.end(n); k++) {
+                T *sum = sums + k * padded + c;
+                Vec<T> acc[N];
+                for (int j = 0; j < N; j++) acc[j] = load(sum + j * L<T>);
+                for (long tile = 0; tile < tiles; tile++) {
+                    const uint32_t *start = starts + tile * (n + 1) + k;
+                    const uint32_t *list = rows + tile * capacity + start[0];
+                    const long count = start[1] - start[0];
+                    if (weighted)
+                        gather<T, N, true>(acc, list, weights + tile * capacity + start[0], count,
+                                           G + c, padded);
+                    else
+                        gather<T, N, false>(acc, list, nullptr, count, G + c, padded);
+                }
+                for (int j = 0; j < N; j++) store(sum + j * L<T>, acc[j]);
+            }
+        });
+    }
+};
+
+// sums[n, padded] += A^T G of dense A [rows, stride], n of whose columns count.
+template <class T>
+void add_dense(const Team &team, T *sums, const T *A, long stride, long n, long rows, const T *G,
+               long padded) {
+    const long panels = padded / PW<T>, groups = (n + MAX_ROWS - 1) / MAX_ROWS;
+    for (long task = team.begin(panels * groups); task < team.end(panels * groups); task++) {
+        const long c = task / groups * PW<T>, first = task % groups * MAX_ROWS;
+        const long last = first + MAX_ROWS < n ? first + MAX_ROWS : n;
+        for_rows(last - first, [&](auto size, long k) {
+            constexpr int R = decltype(size)::value;
+            Vec<T> acc[R][PANEL];
+            T *sum = sums + (first + k) * padded + c;
+            for (int i = 0; i < R; i++)
+                for (int j = 0; j < PANEL; j++) acc[i][j] = load(sum + i * padded + j * L<T>);
+            panel<T, R>(acc, A + first + k, 1, stride, G + c, padded, rows);
+            for (int i = 0; i < R; i++)
+                for (int j = 0; j < PANEL; j++) store(sum + i * padded + j * L<T>, acc[i][j]);
+        });
+    }
+}
+
+}  // namespace

@@ -1,0 +1,375 @@
+"""The compiled kernel: exact forward and backward passes that exploit the sparsity of spikes.
+
+The library beside this file (sources in ``cpu/``) is called through ctypes, without any of torch's
+own interfaces. What makes it fast: a tile of sequences runs through all of time in the cache; a
+product with spikes is a sum of the rows of those that fired; the gradients of the weights are such
+sums too; and what passes between a spike's step and the next is never written out for the whole
+sequence. The result is the same for any number of threads, which are torch's own.
+"""
+
+import ctypes
+import functools
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from . import memory
+from .problem import Bits, Cotangents, Events, Gradients, Problem, Solution
+
+LEVELS = ("base", "avx2", "avx512")
+# A tile is a batch's part that runs through time in one go; wide layers need more rows for each
+# weight that comes from beyond the second-level cache.
+_ROWS, _WIDE, _ROWS_WIDE = 16, 256, 32
+# Steps between two checkpoints of the adaptation: what 128 neurons hand to the gradients of the
+# weights in that time is to stay in the second-level cache.
+_FEWEST_STEPS, _MOST_STEPS, _BLOCK_BYTES = 4, 16, 2**19
+# Density up to which a dense input is taken for a sparse one.
+_SPARSE = 0.25
+_FEW_CHANNELS = 16
+_RESETS = ("subtract", "none", "zero", "zero-after")
+# The order of call.h.
+_KINDS = (
+    *("no_gradient", "gaussian", "multi_gaussian", "slayer"),
+    *("triangle", "fast_sigmoid", "boxcar", "atan"),
+)
+
+_LIBRARY = Path(__file__).with_name("_cpu.so")
+
+_INTEGERS = (
+    *("steps", "batch", "neurons", "channels", "padded", "rows", "block", "words", "threads"),
+    *("surrogate", "reset", "detach_reset"),
+)
+_PROBLEM = (
+    *("projection", "projection_bias", "recurrent", "recurrent_bias", "alpha", "gain"),
+    *("threshold", "rho", "strength", "spikes", "crossed", "membrane", "adaptation", "begin"),
+)
+_RESULTS = (
+    *("out_spikes", "out_membrane", "out_adaptation", "out_trace", "out_counts"),
+    *("bits", "kept", "checkpoints", "g_spikes", "g_membrane", "g_adaptation", "g_trace"),
+    *("d_current", "d_inputs", "d_projection", "d_recurrent", "d_bias"),
+    *("d_alpha", "d_gain", "d_threshold", "d_rho"),
+    *("d_spikes", "d_crossed", "d_membrane", "d_adaptation"),
+)
+
+
+class _Call(ctypes.Structure):
+    """``struct Call`` of call.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int64) for name in _INTEGERS),
+        ("constants", ctypes.c_double * 4),
+        ("initial_adaptation", ctypes.c_double),
+        *((n, ctypes.c_void_p) for n in ("current", "inputs", "offsets", "indices", "values")),
+        ("input_bits", ctypes.c_void_p),
+        ("weighted", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in (*_PROBLEM, *_RESULTS)),
+    )
+
+
+class _Pool(ctypes.Structure):
+    """``struct Pool`` of team.h."""
+
+    _fields_ = tuple((n, ctypes.c_void_p) for n in ("parallel", "thread", "threads", "barrier"))
+
+
+@functools.cache
+def _load(path: Path = _LIBRARY) -> tuple[ctypes.CDLL | None, str | None]:
+    """Load the library; or say why that cannot be done."""
+    if not path.exists():
+        return None, (
+            f"the compiled kernel is not installed: there is no {path.name} beside "
+            "srnn.neurons.kernels (reinstall srnn with a C++ compiler on the machine)"
+        )
+    try:
+        library = ctypes.CDLL(str(path))
+        if library.srnn_size() != ctypes.sizeof(_Call):
+            return None, "the compiled kernel is of another version of srnn: reinstall srnn"
+    except (OSError, AttributeError) as error:
+        return None, f"the compiled kernel cannot be loaded: {error}"
+    library.srnn_scan.restype = ctypes.c_int64
+    library.srnn_scan.argtypes = (
+        *(ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64),
+        *(ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)),
+        ctypes.c_int,
+    )
+    pool = _pool()
+    if pool is not None:
+        library.srnn_use_pool(ctypes.byref(pool))
+    return library, None
+
+
+def _pool() -> _Pool | None:
+    """The OpenMP functions that torch itself is linked to; None where they go by other names."""
+    names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads", "GOMP_barrier")
+    try:
+        torch_library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        found = (ctypes.cast(getattr(torch_library, name), ctypes.c_void_p) for name in names)
+        return _Pool(*found)
+    except (OSError, AttributeError):
+        return None
+
+
+def reason() -> str | None:
+    """Say why the compiled kernel cannot run on this machine; None if it can."""
+    return _load()[1]
+
+
+def description() -> str:
+    """Name the level of instructions and the number of threads that a call would use."""
+    return f"{LEVELS[_level(None)]}, {torch.get_num_threads()} threads"
+
+
+def _level(forced: str | None) -> int:
+    library, missing = _load()
+    if library is None:
+        raise RuntimeError(f"Cannot run the kernel 'cpu': {missing}.")
+    highest = library.srnn_level()
+    if forced is None:
+        return highest
+    if forced not in LEVELS or LEVELS.index(forced) > highest:
+        raise ValueError(
+            f"This machine runs the levels {', '.join(LEVELS[: highest + 1])}, not {forced!r}."
+        )
+    return LEVELS.index(forced)
+
+
+class _Prepared:
+    """A problem as the library wants it: contiguous, by pointers, in a struct."""
+
+    def __init__(self, problem: Problem, kept_bits: Tensor | None, level: str | None) -> None:
+        p, rules = problem, problem.rules
+        self.dtype = p.alpha.dtype
+        if self.dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"The kernel 'cpu' computes in float32 or float64, not {self.dtype}.")
+        self.batch, self.neurons = p.membrane.shape
+        self.steps = p.steps
+        self.channels = 0 if p.projection is None else p.projection.shape[1]
+        self.padded = -(-self.neurons // 32) * 32
+        rows = _ROWS if self.neurons <= _WIDE else _ROWS_WIDE
+        slice_bytes = max(1, self.batch) * min(self.padded, 128) * p.alpha.element_size()
+        self.block = min(_MOST_STEPS, max(_FEWEST_STEPS, _BLOCK_BYTES // max(1, slice_bytes)))
+        self.words = -(-self.neurons // 64)
+        self._alive: list[Tensor] = []
+        self.call = _Call()
+        integers = (
+            *(self.steps, self.batch, self.neurons, self.channels, self.padded, rows),
+            *(self.block, self.words, torch.get_num_threads()),
+            *(_KINDS.index(rules.surrogate), _RESETS.index(rules.reset), int(rules.detach_reset)),
+        )
+        for name, value in zip(_INTEGERS, integers, strict=True):
+            setattr(self.call, name, value)
+        for i, constant in enumerate(rules.constants):
+            self.call.constants[i] = constant
+        self.call.initial_adaptation = rules.initial_adaptation
+        given = (
+            *(p.projection, p.projection_bias, p.recurrent, p.recurrent_bias, p.alpha),
+            *(p.input_gain, p.threshold, p.rho, p.adaptation_strength),
+            *(p.spikes, p.crossed, p.membrane, p.adaptation),
+        )
+        for name, tensor in zip(_PROBLEM, given, strict=False):
+            self.point(name, tensor)
+        if p.begin is not None:
+            self.point("begin", p.begin.to(torch.bool))
+        self.input_bits = kept_bits
+        self._point_input(problem, level)
+
+    def point(self, name: str, tensor: Tensor | None) -> None:
+        """Set a pointer of the struct, and keep alive what it points to."""
+        if tensor is None:
+            return
+        tensor = tensor.detach().contiguous()
+        self._alive.append(tensor)
+        # Torch's empty tensors have no memory; null would mean that they are not given.
+        setattr(self.call, name, tensor.data_ptr() or ctypes.addressof(self.call))
+
+    def empty(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        """Make a tensor for the library to fill."""
+        tensor = memory.empty(shape, dtype or self.dtype)
+        self.point(name, tensor)
+        return tensor
+
+    def _point_input(self, p: Problem, level: str | None) -> None:
+        self.point("current", p.current)
+        if isinstance(p.events, Bits):
+            _check_bits(p.events.words, self.steps * self.batch, self.channels)
+            self.point("input_bits", p.events.words)
+        elif isinstance(p.events, Events):
+            _check_events(p.events, self.steps * self.batch, self.channels)
+            self.point("offsets", p.events.offsets)
+            self.point("indices", p.events.channels)
+            self.point("values", p.events.values)
+            self.call.weighted = int(p.events.values is not None)
+        elif p.inputs is not None:
+            self.point("inputs", p.inputs)
+            if self.input_bits is None and self.channels > _FEW_CHANNELS:
+                self._scan(self._alive[-1], level)
+            if self.input_bits is not None and self.input_bits.numel():
+                self.point("input_bits", self.input_bits)
+                # Spikes are 1; anything else is looked up where it stands.
+                self.call.weighted = int(self.input_bits[-1, 0])
+
+    def _scan(self, inputs: Tensor, level: str | None) -> None:
+        """Take a dense input for a sparse one if that is what it is."""
+        library, _ = _load()
+        assert library is not None
+        rows = self.steps * self.batch
+        # The row after the last says whether there are values other than 1.
+        bits = torch.empty(rows + 1, -(-self.channels // 64), dtype=torch.int64)
+        others = ctypes.c_int64()
+        total = library.srnn_scan(
+            *(inputs.data_ptr(), int(self.dtype == torch.float64), rows, self.channels),
+            *(bits.data_ptr(), torch.get_num_threads(), ctypes.byref(others)),
+            _level(level),
+        )
+        bits[-1] = int(others.value > 0)
+        sparse = total <= _SPARSE * rows * self.channels
+        self.input_bits = bits if sparse else bits.new_empty(0)
+
+    def run(self, function: str, level: str | None) -> None:
+        """Call the library."""
+        index = _level(level)
+        library, _ = _load()
+        failed = getattr(library, function)(
+            ctypes.byref(self.call), int(self.dtype == torch.float64), index
+        )
+        if failed:
+            raise MemoryError("The kernel 'cpu' could not allocate its memory.")
+
+
+def _check_bits(words: Tensor, rows: int, channels: int) -> None:
+    """Refuse bits that name channels that there are not."""
+    shape = (rows, -(-channels // 64))
+    if words.shape != shape or words.dtype != torch.int64:
+        raise ValueError(
+            f"The bits of a sparse input must be int64 of shape {list(shape)}, "
+            f"got {words.dtype} of shape {list(words.shape)}."
+        )
+    if channels % 64 and bool((words[:, -1] & (-1 << channels % 64)).any()):
+        raise ValueError(
+            f"The bits of a sparse input of {channels} channels set a bit beyond them."
+        )
+
+
+def _check_events(events: Events, rows: int, channels: int) -> None:
+    """Refuse lists that would be read beyond their ends."""
+    offsets, indices = events.offsets, events.channels
+    if offsets.shape != (rows + 1,) or offsets.dtype != torch.int64:
+        raise ValueError(
+            f"The offsets of the events must be int64 of shape [{rows + 1}], "
+            f"got {offsets.dtype} of shape {list(offsets.shape)}."
+        )
+    if indices.dtype != torch.int32:
+        raise ValueError(f"The channels of the events must be int32, got {indices.dtype}.")
+    ordered = bool((offsets.diff() >= 0).all())
+    if int(offsets[0]) != 0 or int(offsets[-1]) != len(indices) or not ordered:
+        raise ValueError(
+            "The offsets of the events must rise from 0 to the number of events, "
+            f"{len(indices)}; they go from {int(offsets[0])} to {int(offsets[-1])}."
+        )
+    if len(indices):
+        low, high = (int(value) for value in indices.aminmax())
+        if low < 0 or high >= channels:
+            raise ValueError(
+                f"The channels of the events must lie between 0 and {channels - 1}, "
+                f"got {low} to {high}."
+            )
+
+
+def forward(problem: Problem, trace: bool, backward: bool, *, level: str | None = None) -> Solution:
+    """Run a layer over a sequence.
+
+    Args:
+        problem: what to compute.
+        trace: whether the membrane of every step is wanted.
+        backward: whether a backward pass will follow.
+        level: level of instructions to use, one of ``LEVELS``; None for the highest there is.
+
+    Returns:
+        The solution; its ``fired`` are :class:`~.problem.Bits`.
+
+    Raises:
+        RuntimeError: if the compiled kernel is not there; see :func:`reason`.
+        TypeError: for a dtype other than float32 and float64.
+        ValueError: for events that are not well formed, or a level that this machine lacks.
+        MemoryError: if memory runs out.
+    """
+    _level(level)
+    c = _Prepared(problem, None, level)
+    steps, batch, neurons = c.steps, c.batch, c.neurons
+    spikes = c.empty("out_spikes", steps, batch, neurons)
+    membrane = c.empty("out_membrane", batch, neurons)
+    adaptation = None
+    if problem.adaptation is not None:
+        adaptation = c.empty("out_adaptation", batch, neurons)
+    counts = c.empty("out_counts", batch, neurons)
+    membranes = c.empty("out_trace", steps, batch, neurons) if trace else None
+    bits = c.empty("bits", steps * batch, c.words, dtype=torch.int64)
+    if neurons % 64:
+        # The kernel writes no bits beyond the padding.
+        bits[:, -1] = 0
+    kept: tuple[Tensor, ...] = ()
+    if backward:
+        checkpoints = -(-steps // c.block) if problem.rho is not None else 0
+        kept = (
+            c.empty("kept", steps, batch, c.padded),
+            bits,
+            c.empty("checkpoints", checkpoints, batch, c.padded),
+            bits.new_empty(0) if c.input_bits is None else c.input_bits,
+        )
+    c.run("srnn_forward", level)
+    return Solution(spikes, membrane, adaptation, membranes, counts, Bits(bits), kept)
+
+
+def backward(
+    problem: Problem,
+    kept: tuple[Tensor, ...],
+    cotangents: Cotangents,
+    needed: Collection[str],
+    *,
+    level: str | None = None,
+) -> Gradients:
+    """Compute the gradients of a problem.
+
+    Args:
+        problem: what was computed.
+        kept: what the forward pass kept.
+        cotangents: the gradients that arrive.
+        needed: names of the gradients that are wanted.
+        level: as in :func:`forward`.
+
+    Returns:
+        The gradients that were wanted and exist; None for the others.
+
+    Raises:
+        RuntimeError: as in :func:`forward`.
+        MemoryError: as in :func:`forward`.
+    """
+    membrane, bits, checkpoints, input_bits = kept
+    c = _Prepared(problem, input_bits, level)
+    c.point("kept", membrane)
+    c.point("bits", bits)
+    c.point("checkpoints", checkpoints)
+    for name, tensor in zip(Cotangents._fields, cotangents, strict=True):
+        c.point(f"g_{name}", None if tensor is None else tensor.to(c.dtype))
+    names = {"input_gain": "gain"} | {n: "bias" for n in ("projection_bias", "recurrent_bias")}
+    found: dict[str, Tensor] = {}
+    for name in Gradients._fields:
+        like = getattr(problem, name)
+        if name not in needed or like is None:
+            continue
+        target = names.get(name, name)
+        if target not in found:
+            found[target] = c.empty(f"d_{target}", *like.shape)
+    if "spikes" in found and (problem.recurrent is None or not problem.steps):
+        found["spikes"].zero_()
+    c.run("srnn_backward", level)
+    gradients = {
+        name: found[names.get(name, name)]
+        for name in Gradients._fields
+        if name in needed and getattr(problem, name) is not None
+    }
+    if "projection_bias" in gradients and "recurrent_bias" in gradients:
+        gradients["recurrent_bias"] = gradients["recurrent_bias"].clone()
+    return Gradients(**gradients)
