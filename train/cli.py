@@ -9,7 +9,7 @@ configuration in place of the recipes.
 import difflib
 import re
 from argparse import HelpFormatter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib import resources
 from pathlib import Path
@@ -25,19 +25,23 @@ RECIPES = Path(str(resources.files("srnn.train.recipes")))
 """Folder of the recipes that come with the package."""
 
 _BOOLEAN = {f.name for f in fields(Experiment) if f.type is bool}
+LISTS = {"hidden": r"[\d,\]]+"}
+"""Flags of srnn-train that take several values, and what a further one looks like."""
 _NAMES = [f.name for f in fields(Experiment)]
 
 
-class _Parser(ArgumentParser):
+class Parser(ArgumentParser):
     """jsonargparse's parser, with dashes in its help and one-sentence errors."""
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
+        """Format the help."""
         text = super().format_help(formatter)
         # Where the defaults below come from; said better in the epilogue.
         text = re.sub(r"default config file locations:.*?\n\n(?=\w)", "", text, flags=re.DOTALL)
         return re.sub(r"--[a-z]\w*", lambda match: match[0].replace("_", "-"), text)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise a :class:`ConfigError`."""
         flags = [name for action in self._actions for name in action.option_strings]
         raise ConfigError(_sentence(message, [name.replace("_", "-") for name in flags]))
 
@@ -61,9 +65,9 @@ def _sentence(message: str, flags: Sequence[str]) -> str:
     return text
 
 
-def _parser(defaults: Sequence[Path]) -> _Parser:
+def _parser(defaults: Sequence[Path]) -> Parser:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = _Parser(
+    parser = Parser(
         prog="srnn-train",
         usage="srnn-train [--dataset NAME] [--config FILE] [flags]",
         description="Train a spiking recurrent network. Everything has a default: `srnn-train` "
@@ -81,8 +85,18 @@ def _parser(defaults: Sequence[Path]) -> _Parser:
     return parser
 
 
-def _normalise(arguments: Sequence[str]) -> list[str]:
-    """Bring flags into the parser's form: underscores, bare booleans, lists without brackets."""
+def normalise(
+    arguments: Sequence[str],
+    booleans: Collection[str] = (),
+    lists: Mapping[str, str] = LISTS,
+) -> list[str]:
+    """Bring flags into the parser's form: underscores, bare booleans, lists without brackets.
+
+    Args:
+        arguments: as they were typed.
+        booleans: names of more flags that may stand without a value.
+        lists: flags that take several values, and what a further one looks like.
+    """
     normal: list[str] = []
     queue = list(arguments)
     while queue:
@@ -94,10 +108,10 @@ def _normalise(arguments: Sequence[str]) -> list[str]:
         name = name.replace("-", "_")
         if not equals and queue and not queue[0].startswith("--"):
             value, equals = queue.pop(0), "="
-        if name in _BOOLEAN and not equals:
+        if (name in _BOOLEAN or name in booleans) and not equals:
             value, equals = "true", "="
-        if name == "hidden":
-            while queue and re.fullmatch(r"[\d,\]]+", queue[0]):
+        if name in lists:
+            while queue and re.fullmatch(lists[name], queue[0]):
                 value += "," + queue.pop(0)
             value = f"[{','.join(re.findall('[^][, ]+', value))}]"
         if name == "config":
@@ -144,7 +158,7 @@ def parse(arguments: Sequence[str]) -> tuple[Experiment, RunFolder | None]:
         ConfigError: for a wrong flag, value, recipe or run to resume.
         SystemExit: after ``--help`` and ``--print-config``.
     """
-    normal = _normalise(arguments)
+    normal = normalise(arguments)
     experiment = _parse_with(_recipes(normal), normal)
     folder = _to_resume(experiment)
     if folder is None:
@@ -190,7 +204,7 @@ def parse_eval(arguments: Sequence[str]) -> tuple[RunFolder, str | None]:
         ConfigError: for a wrong flag, or a folder without a run.
         SystemExit: after ``--help``.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="srnn-eval",
         description="Score a run again on its test set, from its folder.",
         exit_on_error=False,

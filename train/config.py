@@ -149,6 +149,8 @@ class RunOptions:
     """Weights & Biases: not at all, into the run folder, or to the server."""
     wandb_project: str = "srnn"
     """Weights & Biases project."""
+    wandb_group: str | None = None
+    """Weights & Biases group, within which runs are averaged."""
 
 
 GROUPS = (DataOptions, NetworkOptions, SpikingOptions, TrainingOptions, RunOptions)
@@ -160,6 +162,7 @@ SPIKING = {option.name for option in fields(SpikingOptions)}
 MAY_CHANGE = {
     *("data_dir", "num_workers", "epochs", "run_dir", "name", "resume", "accelerator"),
     *("threads", "log_every", "checkpoint_every", "wandb", "wandb_project"),
+    "wandb_group",
 }
 """Settings that a resumed run may be given anew; any other would make it a different experiment.
 

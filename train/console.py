@@ -59,6 +59,16 @@ class Console:
         self.rich.print(table, soft_wrap=False, crop=False, overflow="ignore")
 
 
+class BarsOnly(Console):
+    """Says nothing but warnings; shows bars where somebody is watching."""
+
+    def line(self, text: str = "", style: str | None = None) -> None:
+        """Leave a line out."""
+
+    def table(self, columns: list[str], rows: list[list[Any]]) -> None:
+        """Leave a table out."""
+
+
 class _LogLines(logging.Handler):
     """Prints log records as plain lines."""
 

@@ -91,6 +91,8 @@ def run_untested(
     trained = _train(experiment, resumed, console)
     (fitted,) = trained.stages
     summary = _outcome(trained, None)
+    for logger in trained.wandb:
+        logger.experiment.finish()
     fitted.stage.run.write_summary(summary)
     return summary
 

@@ -1,4 +1,4 @@
-"""The commands ``srnn-train`` and ``srnn-eval``: from errors to one sentence and an exit code.
+"""The commands srnn-train, srnn-eval and srnn-compare: from errors to a sentence and an exit code.
 
 | exit code | meaning                                                        |
 |-----------|----------------------------------------------------------------|
@@ -31,6 +31,10 @@ _ADVICE = {
         ": make room or choose another --run-dir, then go on with --resume auto",
     ),
     "srnn-eval": ("", ""),
+    "srnn-compare": (
+        "; the same command goes on from there",
+        ": make room or choose another --run-dir, then repeat the command",
+    ),
 }
 
 
@@ -72,6 +76,24 @@ def evaluate(arguments: Sequence[str] | None = None) -> int:
             evaluate_run(folder, data_dir, console)
 
     return _answer("srnn-eval", command, arguments)
+
+
+def compare(arguments: Sequence[str] | None = None) -> int:
+    """Run ``srnn-compare``."""
+
+    def command(given: Sequence[str]) -> None:
+        from .compare.options import parse_compare
+
+        request = parse_compare(given)
+
+        from .compare.command import compare as carry_out
+        from .console import Console
+
+        console = Console()
+        with console.following("srnn.datasets"):
+            carry_out(request, console)
+
+    return _answer("srnn-compare", command, arguments)
 
 
 def _answer(

@@ -20,13 +20,14 @@ from .look import Look
 from .metrics_csv import read_metrics
 from .run_folder import naming
 
-_STYLE: Any = {
+STYLE: Any = {
     "figure.dpi": 120,
     "figure.constrained_layout.use": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "font.size": 9,
 }
+"""What every plot looks like."""
 _MOST_CURVES = 8
 """Analog channels that are drawn as curves, one above the other."""
 _MOST_NEURONS = 128
@@ -50,7 +51,8 @@ def _label_decades(axis: Axis, ratio: float) -> None:
     axis.set_minor_formatter("")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG file and let go of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with naming(path):
         figure.savefig(path)
@@ -73,7 +75,7 @@ def learning_curves(metrics: Path, title: str, path: Path) -> None:
         "spikes per neuron and step": [name for name in series if name.startswith("spikes/")],
         gradient: ["train/grad_norm", "train/grad_norm_max"],
     }
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(2, 2, figsize=(9, 5.8), sharex=True)
         figure.suptitle(title, wrap=True)
         for axis, (title, columns) in zip(axes.flat, panels.items(), strict=True):
@@ -93,7 +95,7 @@ def learning_curves(metrics: Path, title: str, path: Path) -> None:
         axes[1, 0].set_ylim(bottom=0)
         for axis in axes[1]:
             axis.set_xlabel("batches")
-        _save(figure, path)
+        save(figure, path)
 
 
 def _draw_activity(axis: Axes, values: np.ndarray) -> None:
@@ -128,7 +130,7 @@ def raster(look: Look, path: Path) -> None:
         path: the PNG file.
     """
     panels = len(look.activity) + (look.thresholds is not None)
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             panels, 1, figsize=(9, 1.9 * panels), sharex=True, squeeze=False
         )
@@ -144,7 +146,7 @@ def raster(look: Look, path: Path) -> None:
             _draw_neuron(axes[-1, 0], look)
         axes[-1, 0].set_xlabel("time step")
         figure.suptitle(look.title)
-        _save(figure, path)
+        save(figure, path)
 
 
 def _draw_neuron(axis: Axes, look: Look) -> None:
@@ -174,7 +176,7 @@ def time_constants(before: Mapping[str, Tensor], after: Mapping[str, Tensor], pa
     """
     kinds = list(dict.fromkeys(name.split(".")[1] for name in after))
     layers = list(dict.fromkeys(name.split(".")[0] for name in after))
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             len(kinds), len(layers), figsize=(3 * len(layers), 2.4 * len(kinds)), squeeze=False
         )
@@ -197,7 +199,7 @@ def time_constants(before: Mapping[str, Tensor], after: Mapping[str, Tensor], pa
                 axis.set_xlabel("steps")
         axes[0, 0].set_ylabel("neurons")
         axes[0, 0].legend(frameon=False, fontsize=7)
-        _save(figure, path)
+        save(figure, path)
 
 
 def confusion(matrix: Tensor, classes: Sequence[str], path: Path) -> None:
@@ -211,7 +213,7 @@ def confusion(matrix: Tensor, classes: Sequence[str], path: Path) -> None:
     counts = matrix.double()
     shares = (counts / counts.sum(1, keepdim=True).clamp(min=1)).numpy()
     size = 2.2 + 0.32 * len(classes)
-    with plt.rc_context(_STYLE):
+    with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(size + 0.6, size))
         image = axis.imshow(shares, vmin=0, vmax=1, cmap="Blues")
         axis.spines[:].set_visible(False)
@@ -225,4 +227,4 @@ def confusion(matrix: Tensor, classes: Sequence[str], path: Path) -> None:
                     colour = "white" if share > 0.5 else "black"
                     axis.text(j, i, f"{share:.2f}", ha="center", va="center", color=colour, size=6)
         figure.colorbar(image, label="share of the true class", shrink=0.8)
-        _save(figure, path)
+        save(figure, path)

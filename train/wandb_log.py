@@ -26,13 +26,16 @@ def start(experiment: Experiment, folder: RunFolder, caveat: str) -> list[WandbL
     """
     if experiment.wandb == "off":
         return []
+    group = experiment.wandb_group
+    names = [experiment.dataset, *([] if group is None else [group]), folder.path.name]
     try:
         logger = WandbLogger(
             project=experiment.wandb_project,
             name=f"{experiment.dataset}/{folder.path.name}",
+            group=group,
             # The same id when a run is resumed, so that its curves go on.
             # W&B forbids colons in it, which the data sets of tonic have in their names.
-            id=re.sub("[^a-zA-Z0-9_.-]", "-", f"{experiment.dataset}-{folder.path.name}"),
+            id=re.sub("[^a-zA-Z0-9_.-]", "-", "-".join(names)),
             save_dir=folder.path,
             offline=experiment.wandb == "offline",
             resume="allow",

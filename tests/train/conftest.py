@@ -94,12 +94,13 @@ def _processes():
 
 @pytest.fixture
 def start(_processes, tmp_path):
-    """Start srnn-train in a process of its own; ``happening`` comes at ``moment``: disturbed.py."""
+    """Start a command in a process of its own; ``happening`` comes at ``moment``: disturbed.py."""
     started = []
 
-    def begin(arguments, moment=None, happening=None):
+    def begin(arguments, moment=None, happening=None, command="train"):
         out = tmp_path / f"process{len(started)}"
         settings = {"ARGUMENTS": arguments, "MOMENT": moment, "HAPPENING": happening}
+        settings["COMMAND"] = command
         process = _processes.Process(
             target=runpy.run_path, args=(str(CHILD), settings | {"OUT": str(out)})
         )
@@ -121,8 +122,8 @@ def start(_processes, tmp_path):
 
 @pytest.fixture
 def disturbed(start):
-    """Run srnn-train in a process of its own to its end; give exit code and standard error."""
-    return lambda *arguments: start(*arguments)[1]()
+    """Run a command in a process of its own to its end; give exit code and standard error."""
+    return lambda *arguments, **options: start(*arguments, **options)[1]()
 
 
 def _plain(value):

@@ -1,8 +1,9 @@
-"""Runs srnn-train, and has something happen to it at a chosen moment. Started by conftest.start.
+"""Runs a command, and has something happen to it at a chosen moment. Started by conftest.start.
 
-ARGUMENTS are the flags and OUT the file that takes the output. MOMENT names a function or method,
-one of its calls, and whether it happens before or after that. HAPPENING is a list of signals
-that the process sends itself, or the size in bytes that files may have from then on.
+COMMAND is its function in srnn.train.main, ARGUMENTS are the flags and OUT the file that takes the
+output. MOMENT names a function or method, one of its calls, and whether it happens before or after
+that. HAPPENING is a list of signals that the process sends itself, or the size in bytes that files
+may have from then on.
 """
 
 import os
@@ -11,7 +12,7 @@ import resource
 import sys
 from functools import wraps
 
-from srnn.train.main import train
+from srnn.train import main
 
 for number, suffix in ((1, ".out"), (2, ".err")):
     file = os.open(OUT + suffix, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)  # noqa: F821
@@ -49,4 +50,4 @@ def disturb(name, call, when):
 
 if MOMENT is not None:  # noqa: F821
     disturb(*MOMENT)  # noqa: F821
-sys.exit(train(ARGUMENTS))  # noqa: F821
+sys.exit(getattr(main, COMMAND)(ARGUMENTS))  # noqa: F821

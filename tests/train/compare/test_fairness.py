@@ -1,0 +1,170 @@
+"""What makes a comparison fair: equal trials, the choice on validation, the ladder, the pairs."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from srnn.train.compare import training
+from srnn.train.compare.options import CompareOptions
+from srnn.train.compare.roles import pairs
+from srnn.train.compare.training import Entry, network_name, taken, train_all
+from srnn.train.compare.tuning import CLIP_NORMS, READOUTS, drawn, tuned
+from srnn.train.config import SPIKING, Experiment
+from srnn.train.console import BarsOnly
+from srnn.train.errors import ConfigError, NotFiniteError
+
+
+@dataclass
+class Result:
+    """Stands for a run's folder; only what it came to is asked for."""
+
+    validation: float
+    size: int = 100
+
+    def read_summary(self):
+        return {
+            "validation": self.validation,
+            "seconds": 1.0,
+            "parameters": self.size,
+            "test": {"accuracy": 0.5},
+        }
+
+
+def test_trials_are_drawn_around_the_recipe_by_the_same_numbers_for_all():
+    one = drawn(Experiment(lr=0.01, clip_norm=5.0, burn_in=3), 40)
+    other = drawn(Experiment(model="lstm", lr=0.4), 40)
+    assert one[0] == Experiment(lr=0.01, clip_norm=5.0, burn_in=3)
+    assert len(one) == 40
+    for ours, theirs in zip(one[1:], other[1:], strict=True):
+        assert theirs.lr / ours.lr == pytest.approx(40, rel=0.01)
+        assert 0.0025 <= ours.lr <= 0.04
+        assert (ours.clip_norm, ours.readout) == (theirs.clip_norm, theirs.readout)
+        assert ours.burn_in == (0 if ours.readout == "last" else 3)
+        changed = {k for k, v in vars(ours).items() if v != vars(one[0])[k]}
+        assert changed <= {"lr", "clip_norm", "readout", "burn_in"}
+    assert {trial.clip_norm for trial in one[1:]} == set(CLIP_NORMS)
+    assert {trial.readout for trial in one[1:]} == set(READOUTS)
+    assert {t.readout for t in drawn(Experiment(readout="stream"), 9)} == {"stream"}
+    assert drawn(Experiment(seed=1), 3)[1:] != drawn(Experiment(), 3)[1:]
+    assert drawn(Experiment(), 3) == drawn(Experiment(), 5)[:3]
+
+
+def test_the_best_on_validation_wins_and_the_first_of_equal_ones():
+    accuracies = iter([0.5, 0.7, None, 0.7])
+
+    def train(experiment):
+        accuracy = next(accuracies)
+        if accuracy is None:
+            raise NotFiniteError("Numbers stopped being finite.")
+        return Result(accuracy)
+
+    best, tried = tuned(Experiment(), 4, train)
+    assert best == tried[1].experiment
+    assert [trial.validation for trial in tried] == [0.5, 0.7, None, 0.7]
+    accuracies = iter([None, None])
+    with pytest.raises(NotFiniteError, match="No trial of --model srnn stayed finite"):
+        tuned(Experiment(), 2, train)
+
+
+@pytest.fixture
+def pretended(monkeypatch):
+    """Pretend to train: the accuracy of a network grows with its width, up to a limit."""
+    asked = []
+
+    def settle(self, experiment, *, tested):
+        asked.append((experiment, tested))
+        limits = {"srnn": 0.6, "rnn": 0.5, "lstm": 1.0}
+        return Result(min(experiment.hidden[0] / 100, limits[experiment.model]))
+
+    monkeypatch.setattr(training.Trainer, "_settle", settle)
+    return asked
+
+
+def test_the_ladder_is_climbed_until_validation_is_as_good(pretended):
+    options = CompareOptions(
+        baselines=["rnn", "lstm"], trials=3, seeds=2, widths=[20, 40, 60, 80], penalties=[0.5]
+    )
+    models = ("srnn", "rnn", "lstm")
+    experiments = {m: Experiment(model=m, hidden=[60, 60], seed=4) for m in models}
+    trained = train_all(options, experiments, Path("nowhere"), BarsOnly())
+    widths = {
+        model: {e.hidden[0] for e, tested in pretended if tested and e.model == model}
+        for model in models
+    }
+    equal = {m: e.experiment.hidden for m, e in ((e.model, e) for e in reversed(trained.entries))}
+    assert widths["lstm"] - set(equal["lstm"]) == {20, 40, 60}
+    assert widths["rnn"] - set(equal["rnn"]) == {20, 40, 60, 80}
+    assert widths["srnn"] == {20, 40, 60, 80}
+    assert trained.missed == ["rnn"]
+    assert trained.entries[0].label == "SRNN 60-60"
+    assert [e.label for e in trained.entries].count("SRNN 60-60, penalty 0.5") == 1
+    assert len({e.label for e in trained.entries}) == len(trained.entries)
+    for model in models:
+        trials = [e for e, tested in pretended if e.model == model and not tested]
+        assert len(trials) == len(trained.trials[model]) == 3
+        assert {e.seed for e, tested in pretended if e.model == model and tested} == {4, 5}
+        assert {e.epochs for e, _ in pretended} == {Experiment().epochs}
+
+
+@dataclass
+class Pretended:
+    """Stands for a network that was scored."""
+
+    entry: Entry
+
+    def validation(self):
+        return self.entry.validation()
+
+
+def made(model, size, validation):
+    experiment = Experiment(model=model, hidden=[size])
+    return Pretended(Entry(experiment, (Result(validation, size),)))
+
+
+def test_pairs_by_size_and_by_validation():
+    spiking = made("srnn", 1000, 0.9)
+    found = pairs(
+        [
+            *(spiking, made("lstm", 1100, 0.95), made("lstm", 960, 0.8), made("lstm", 500, 0.9)),
+            *(made("gru", 1200, 0.89), made("srnn", 1000, 0.99)),
+        ]
+    )
+    sizes = {
+        (p.model, p.equal): p.baseline and p.baseline.entry.experiment.hidden[0] for p in found
+    }
+    assert sizes == {
+        ("lstm", "parameters"): 960,
+        ("lstm", "accuracy"): 500,
+        ("gru", "parameters"): None,
+        ("gru", "accuracy"): None,
+    }
+
+
+def test_a_name_stands_for_everything_that_decides_a_network():
+    base = Experiment()
+    for same in ({"seed": 3}, {"seeds": 5}, {"wandb": "offline"}, {"threads": 1}, {"name": "x"}):
+        assert network_name(replace(base, **same)) == network_name(base)
+    for other in ({"lr": 0.5}, {"epochs": 3}, {"data": {"train": 3}}, {"rate_penalty": 1.0}):
+        assert network_name(replace(base, **other)) != network_name(base)
+    lstm = Experiment(model="lstm")
+    for name in SPIKING:
+        value = getattr(lstm, name)
+        changed = replace(lstm, **{name: not value} if isinstance(value, bool) else {})
+        assert network_name(changed) == network_name(lstm)
+
+
+def test_runs_that_cannot_be_compared(finished, tmp_path):
+    runs = sorted((finished / "recall").iterdir())
+    dense = [str(run) for run in runs if run.name.startswith("rnn-4")]
+    with pytest.raises(ConfigError, match="--runs needs a spiking network to compare with"):
+        taken(dense)
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in ("config.yaml", "summary.json"):
+        text = (Path(dense[0]) / name).read_text()
+        (other / name).write_text(text.replace("train: 96", "train: 97"))
+    with pytest.raises(ConfigError, match="was made on other data than"):
+        taken([dense[0], str(other)])
+    with pytest.raises(ConfigError, match="there is no finished run in"):
+        taken([str(tmp_path)])

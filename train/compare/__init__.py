@@ -1,0 +1,1 @@
+"""srnn-compare: a spiking network beside non-spiking ones, with equal budgets."""

@@ -1,0 +1,149 @@
+"""report.md of a comparison: what was compared, how fairly, and what came out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from srnn.datasets import Info
+from srnn.meters import (
+    DEFAULT_PROFILE,
+    DENSE,
+    ESTIMATE,
+    EVENT_DRIVEN,
+    FOLDED,
+    EnergyProfile,
+    Table,
+    layer_table,
+)
+
+from ..report import about_scores
+from ..run_folder import commit, write_atomically
+from .figures import compared
+from .options import CompareOptions
+from .roles import EQUAL_ACCURACY, TOLERANCE, pairs
+from .scoring import Scored
+from .training import Trained
+from .tuning import CLIP_NORMS, LR_FACTOR, READOUTS
+
+
+def conventions(profiles: list[EnergyProfile]) -> list[str]:
+    """Say what the numbers mean, one sentence or two each."""
+    costs = "; ".join(f"{p.name}: AC {p.ac:g}, MAC {p.mac:g}, word {p.word:g}" for p in profiles)
+    return [
+        ESTIMATE,
+        "All networks were measured in evaluation on all test samples, one after the other the "
+        "same ones. ACs, MACs and energies are means a sample, then over seeds; ± is the sample "
+        "standard deviation over seeds.",
+        f"Event-driven, the convention of every column that does not say otherwise: "
+        f"{EVENT_DRIVEN.about}. A product is an AC if its own input is a whole number, and a MAC "
+        f"otherwise; the hidden state of a baseline makes MACs.",
+        f"Dense: {DENSE.about}.",
+        f"Published convention: {FOLDED.about}.",
+        f"Energies in pJ ({costs}).",
+        "Parameters are those that are learned, both biases of a recurrent layer included.",
+        "Every convention, and what the ratios do not say, is in docs/energy.md.",
+    ]
+
+
+def fairness(trained: Trained, epochs: int, options: CompareOptions) -> list[str]:
+    """Say what each model was given."""
+    (trials,) = {len(tried) for tried in trained.trials.values()}
+    ladder = f"widths of {', '.join(map(str, options.widths))}" if options.widths else "no others"
+    clips = ", ".join(f"{clip:g}" for clip in CLIP_NORMS)
+    sentences = [
+        f"Every model had {trials} trials of {epochs} epochs on the same data: its recipe, and "
+        f"others with the learning rate drawn log-uniformly within a factor of {LR_FACTOR:g} of "
+        f"the recipe's, the gradient clipped at {clips}, and the readout {', '.join(READOUTS)} "
+        "(stream where every step has a label). The factors drawn were the same for all models. "
+        "Validation chose; the test set was not read.",
+        f"The winner was trained with {options.seeds} seed(s) for {epochs} epochs at every size. "
+        "Its settings were not tuned again at other widths.",
+        "Equal parameters: as many hidden layers as the spiking network, of the width whose "
+        f"number of parameters is closest, within {100 * TOLERANCE:.0f} %. Equal accuracy: the "
+        "smallest network trained whose mean accuracy on validation is at least that of the "
+        f"spiking network; besides the width of equal parameters, {ladder} were climbed. A finer "
+        "ladder finds a smaller one.",
+    ]
+    if trained.missed:
+        missed = ", ".join(model.upper() for model in trained.missed)
+        sentences.append(f"None was as accurate on validation as the spiking network: {missed}.")
+    return sentences
+
+
+def write_report(
+    folder: Path,
+    info: Info,
+    scored: list[Scored],
+    profiles: list[EnergyProfile],
+    tables: Mapping[str, Table],
+    figures: Mapping[str, str],
+    notes: list[str],
+) -> Path:
+    """Write the report.
+
+    Args:
+        folder: of the comparison.
+        info: the data.
+        scored: the networks, the reference first.
+        profiles: the energies that were estimated.
+        tables: by title.
+        figures: path within the folder by title.
+        notes: how the networks came to be.
+
+    Returns:
+        The report's path.
+    """
+    sentence = headline(scored)
+    layer_tables = [
+        f"### {one.label}\n\n{layer_table(one.measurements[0]).markdown()}"
+        for one in compared(scored)
+    ]
+    runs = [
+        f"- {one.label}: " + ", ".join(f"`{run.path}`" for run in one.entry.runs) for one in scored
+    ]
+    parts = [
+        f"# Comparison on {info.title}",
+        *about_scores(info.caveat),
+        sentence,
+        f"Data: {info.encoding}. Split: {info.split}. Commit: {commit()}.",
+        *(f"## {title}\n\n{table.markdown()}" for title, table in tables.items()),
+        *(f"## {title}\n\n![{title}]({path})" for title, path in figures.items()),
+        f"## Layers\n\nOf the first seed, {DEFAULT_PROFILE.name}.",
+        *layer_tables,
+        "## How the networks came to be",
+        *notes,
+        "## Conventions",
+        *(f"- {sentence}" for sentence in conventions(profiles)),
+        "## Runs",
+        "\n".join(runs),
+        f"Data source: {info.source}. Licence: {info.licence}. Please cite: {info.citation}.",
+    ]
+    report = folder / "report.md"
+    write_atomically(report, "\n\n".join(parts) + "\n")
+    return report
+
+
+def headline(scored: list[Scored]) -> str:
+    """Sum the comparison up in a few sentences, with estimates called so."""
+    reference = scored[0]
+    own = reference.nanojoules(DEFAULT_PROFILE)[0]
+    said = [
+        f"{reference.label}: {_accuracy(reference)} test accuracy, an estimated {own:,.0f} nJ a "
+        f"sample ({DEFAULT_PROFILE.name})."
+    ]
+    for pair in pairs(scored):
+        if pair.baseline is None:
+            if pair.equal == EQUAL_ACCURACY:
+                said.append(f"No {pair.model.upper()} here is as accurate on validation.")
+            continue
+        times = pair.baseline.nanojoules(DEFAULT_PROFILE)[0] / own
+        dense = pair.baseline.nanojoules(DEFAULT_PROFILE, DENSE)[0] / own
+        said.append(
+            f"At equal {pair.equal}, {pair.baseline.label}: {_accuracy(pair.baseline)}, "
+            f"{times:.3g} times that estimate ({dense:.3g} counted dense)."
+        )
+    return " ".join(said)
+
+
+def _accuracy(one: Scored) -> str:
+    middle, spread = one.score("accuracy")
+    return f"{100 * middle:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}") + " %"

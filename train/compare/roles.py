@@ -1,0 +1,101 @@
+"""Which network is compared with which: at equal parameters, and at equal accuracy.
+
+| name             | meaning                                                                     |
+|------------------|-----------------------------------------------------------------------------|
+| reference        | the spiking network at its own size, without any penalty beyond its recipe's |
+| equal parameters | of each baseline the one whose number of parameters is closest, if it is    |
+|                  | within a tenth of the reference's                                           |
+| equal accuracy   | of each baseline the one with the fewest parameters whose mean accuracy on  |
+|                  | validation is at least the reference's; the test set has no say in it       |
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from srnn.meters import DENSE, EVENT_DRIVEN, FOLDED, Convention, EnergyProfile, Table
+
+from .scoring import Scored
+
+TOLERANCE = 0.1
+"""How far a number of parameters may lie from the reference's to be called equal."""
+EQUAL_PARAMETERS = "parameters"
+EQUAL_ACCURACY = "accuracy"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A baseline beside the reference.
+
+    Attributes:
+        model: kind of the baseline.
+        equal: what is equal, "parameters" or "accuracy".
+        baseline: the network; None if there is none of which that can be said.
+    """
+
+    model: str
+    equal: str
+    baseline: Scored | None
+
+
+def pairs(scored: list[Scored]) -> list[Pair]:
+    """Find the baselines to compare with the reference, which is the first network."""
+    reference, *others = scored
+    found = []
+    for model in dict.fromkeys(other.entry.model for other in others):
+        kind = [o for o in others if o.entry.model == model]
+        if model != "srnn":
+            found.append(Pair(model, EQUAL_PARAMETERS, _as_large(reference, kind)))
+            found.append(Pair(model, EQUAL_ACCURACY, _as_accurate(reference, kind)))
+    return found
+
+
+def _as_large(reference: Scored, kind: list[Scored]) -> Scored | None:
+    wanted = reference.entry.parameters()
+    closest = min(kind, key=lambda other: abs(other.entry.parameters() - wanted))
+    near = abs(closest.entry.parameters() - wanted) <= TOLERANCE * wanted
+    return closest if near else None
+
+
+def _as_accurate(reference: Scored, kind: list[Scored]) -> Scored | None:
+    accurate = [other for other in kind if other.validation() >= reference.validation()]
+    return min(accurate, key=lambda other: other.entry.parameters(), default=None)
+
+
+def ratio_table(scored: list[Scored], profiles: list[EnergyProfile]) -> Table:
+    """How many times the reference's estimated energy each baseline's is, a column for each.
+
+    The reference is event-driven throughout. A baseline is given event-driven, zeros in its input
+    skipped, and dense; and where a profile has no memory, under the convention of the published
+    ratios, both of them.
+    """
+    reference = scored[0]
+    found = pairs(scored)
+    beside = [pair.baseline for pair in found]
+
+    def row(name: str, value: Callable[[Scored], float]) -> list[Any]:
+        return [name, *(None if other is None else value(other) for other in beside)]
+
+    def times(profile: EnergyProfile, theirs: Convention, ours: Convention) -> list[Any]:
+        own = reference.nanojoules(profile, ours)[0]
+        name = {FOLDED: "published convention"}.get(theirs, theirs.name)
+        return row(
+            f"{profile.name}, {name}, times",
+            lambda other: other.nanojoules(profile, theirs)[0] / own,
+        )
+
+    right, size = reference.score("accuracy")[0], reference.entry.parameters()
+    rows = [
+        row("test accuracy, points more", lambda o: 100 * (o.score("accuracy")[0] - right)),
+        row("parameters, times", lambda other: other.entry.parameters() / size),
+    ]
+    for profile in profiles:
+        rows.append(times(profile, EVENT_DRIVEN, EVENT_DRIVEN))
+        rows.append(times(profile, DENSE, EVENT_DRIVEN))
+        rows += [] if profile.memory else [times(profile, FOLDED, FOLDED)]
+    return Table([f"than {reference.label}", *map(_title, found)], rows)
+
+
+def _title(pair: Pair) -> str:
+    name = f"no {pair.model.upper()}" if pair.baseline is None else pair.baseline.label
+    return f"{name}, equal {pair.equal}"

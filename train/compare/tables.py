@@ -1,0 +1,69 @@
+"""The tables of a comparison, one object each for terminal, Markdown, CSV and Weights & Biases."""
+
+from srnn.meters import DEFAULT_PROFILE, DENSE, EVENT_DRIVEN, EnergyProfile, Table
+
+from ..console import percent
+from ..report import SCORE_TITLES
+from .scoring import Scored
+from .tuning import Trial
+
+
+def network_table(scored: list[Scored]) -> Table:
+    """A row for every network: what it got right, its size, what it did and what that costs."""
+    names = [n for n in SCORE_TITLES if n in scored[0].summaries[0]["test"] and n != "loss"]
+    columns = ["network", "seeds"]
+    for name in names:
+        columns += [f"test {SCORE_TITLES[name]}, %", "±" if len(names) == 1 else f"± {name}"]
+    columns += ["validation accuracy, %", "parameters", "states", "spikes", "rates"]
+    columns += ["ACs", "MACs", "dense operations"]
+    columns += [f"nJ {DEFAULT_PROFILE.name}", "± nJ"]
+    measured = any(one.joules for one in scored)
+    columns += ["mJ measured"] if measured else []
+    rows = []
+    for one in scored:
+        row: list[object] = [one.label, len(one.summaries)]
+        for name in names:
+            middle, spread = one.score(name)
+            row += [100 * middle, None if spread is None else 100 * spread]
+        rates = ", ".join(f"{layer} {percent(rate)}" for layer, rate in one.rates().items())
+        row += [100 * one.validation(), one.entry.parameters()]
+        row += [one.measurements[0].footprint.states, one.spikes(), rates or None]
+        ops = one.ops()
+        row += [ops.ac, ops.mac, ops.dense]
+        row += one.nanojoules(DEFAULT_PROFILE)
+        if measured:
+            row.append(1e3 * sum(one.joules) / len(one.joules) if one.joules else None)
+        rows.append(row)
+    return Table(columns, rows)
+
+
+def energy_table(scored: list[Scored], profiles: list[EnergyProfile]) -> Table:
+    """A row for every network: its estimated energy a sample under each profile, in nJ."""
+    columns = ["network"]
+    for profile in profiles:
+        columns += [profile.name, f"{profile.name}, dense"]
+    rows: list[list[object]] = []
+    for one in scored:
+        both = [one.nanojoules(p, c)[0] for p in profiles for c in (EVENT_DRIVEN, DENSE)]
+        rows.append([one.label, *both])
+    return Table(columns, rows)
+
+
+def trial_table(trials: dict[str, list[Trial]]) -> Table:
+    """A row for every setting that was tried."""
+    columns = ["model", "hidden", "trial", "lr", "clip_norm", "readout", "epochs"]
+    columns += ["validation accuracy, %", "seconds", "run"]
+    rows = []
+    for model, tried in trials.items():
+        for number, trial in enumerate(tried, start=1):
+            settings = trial.experiment
+            right = None if trial.validation is None else 100 * trial.validation
+            run = "numbers stopped being finite" if trial.folder is None else trial.folder.path.name
+            rows.append(
+                [
+                    *(model.upper(), "-".join(map(str, settings.hidden)), number, settings.lr),
+                    *(settings.clip_norm, settings.readout, settings.epochs),
+                    *(right, trial.seconds, run),
+                ]
+            )
+    return Table(columns, rows)

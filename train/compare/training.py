@@ -1,0 +1,222 @@
+"""What is trained for a comparison: each network for every seed, each run once.
+
+A run is named after its settings. What is wanted twice, such as a trial that won, is trained once;
+and a comparison that was killed finds what it had finished, goes on with what it had begun, and
+trains the rest.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import mean
+
+from ..build import build_data, build_network
+from ..config import MAY_CHANGE, SPIKING, Experiment
+from ..console import BarsOnly, Console, duration, percent
+from ..errors import ConfigError, Stopped
+from ..experiment import run, run_untested
+from ..run_folder import RunFolder
+from ..sizing import learned_parameters, width_for
+from .options import CompareOptions
+from .tuning import Trial, tuned
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network of the comparison, trained once for every seed.
+
+    Attributes:
+        experiment: its settings, but for the seed.
+        runs: the folder of each seed's run.
+    """
+
+    experiment: Experiment
+    runs: tuple[RunFolder, ...]
+
+    @property
+    def model(self) -> str:
+        """Kind of network."""
+        return self.experiment.model
+
+    @property
+    def label(self) -> str:
+        """What to call it: model, widths, and what else tells it from its like."""
+        sizes = "-".join(map(str, self.experiment.hidden))
+        penalty = self.experiment.rate_penalty if self.model == "srnn" else 0
+        name = f"{self.model.upper()} {sizes}"
+        return f"{name}, penalty {penalty:g}" if penalty else name
+
+    def validation(self) -> float:
+        """Mean over the seeds of the validation accuracy."""
+        return mean(folder.read_summary()["validation"] for folder in self.runs)
+
+    def parameters(self) -> int:
+        """Number of learned parameters."""
+        return self.runs[0].read_summary()["parameters"]
+
+
+@dataclass
+class Trainer:
+    """Trains the runs of a comparison into its folder.
+
+    Attributes:
+        folder: of the comparison.
+        seeds: of every network.
+        console: where to say what is trained.
+    """
+
+    folder: Path
+    seeds: Sequence[int]
+    console: Console
+
+    def trial(self, experiment: Experiment) -> RunFolder:
+        """Train and validate, without looking at the test set."""
+        return self._settle(experiment, tested=False)
+
+    def entry(self, experiment: Experiment) -> Entry:
+        """Train, validate and test, for every seed."""
+        runs = [self._settle(replace(experiment, seed=s), tested=True) for s in self.seeds]
+        return Entry(experiment, tuple(runs))
+
+    def _settle(self, experiment: Experiment, *, tested: bool) -> RunFolder:
+        """Bring a run to its end, from wherever it is."""
+        name = run_name(experiment)
+        folder = RunFolder(self.folder / experiment.dataset / name)
+        if folder.finished() and (not tested or folder.read_summary()["test"] is not None):
+            return folder
+        group = f"{self.folder.name}/{network_name(experiment)}"
+        single = replace(
+            experiment,
+            name=name,
+            run_dir=str(self.folder),
+            resume="auto",
+            wandb_group=group,
+        )
+        action = run if tested else run_untested
+        try:
+            summary = action(single, folder if folder.resumable() else None, BarsOnly())
+        except Stopped as stopped:
+            place = str(stopped).split(";")[0]
+            raise Stopped(f"{name} {place}; the same command goes on") from None
+        what = f"lr {experiment.lr:g}, clip {experiment.clip_norm:g}, {experiment.readout}"
+        self.console.line(
+            f"{name}  ({what})  validation {percent(summary['validation'])}"
+            + (f"  test {percent(summary['test']['accuracy'])}" if tested else "")
+            + f"  {duration(summary['seconds'])}"
+        )
+        return folder
+
+
+def run_name(experiment: Experiment) -> str:
+    """Name a run after its network and its seed."""
+    return f"{network_name(experiment)}-seed{experiment.seed}"
+
+
+def network_name(experiment: Experiment) -> str:
+    """Name a network after model and sizes, and a digest of all settings but the seed."""
+    ignored = MAY_CHANGE - {"epochs"} | {"seed", "seeds"}
+    ignored = ignored | (SPIKING if experiment.model != "srnn" else set())
+    settings = {name: v for name, v in asdict(experiment).items() if name not in ignored}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    sizes = "-".join(map(str, experiment.hidden))
+    return f"{experiment.model}-{sizes}-{digest}"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Everything that a comparison trained.
+
+    Attributes:
+        entries: the networks, the spiking one that all are compared with first.
+        trials: what was tried, by model.
+        missed: models of which no network was as accurate on validation as the spiking one.
+    """
+
+    entries: list[Entry]
+    trials: dict[str, list[Trial]]
+    missed: Sequence[str]
+
+
+def train_all(
+    options: CompareOptions, experiments: dict[str, Experiment], folder: Path, console: Console
+) -> Trained:
+    """Tune every model, and train it at all the sizes and penalties that are compared.
+
+    Args:
+        options: of the comparison.
+        experiments: settings by model, of which the spiking network's size decides the others'.
+        folder: of the comparison.
+        console: where to say what is trained.
+    """
+    spiking = experiments["srnn"]
+    info = build_data(spiking).info
+    parameters = learned_parameters(build_network(spiking, info))
+    layers = len(spiking.hidden)
+    trainer = Trainer(folder, range(spiking.seed, spiking.seed + options.seeds), console)
+    chosen, trials = {}, {}
+    for model, experiment in experiments.items():
+        if model != "srnn":
+            width = width_for(parameters, layers, experiment, info)
+            experiment = replace(experiment, hidden=[width] * layers)
+        console.line(f"tuning {model.upper()} {experiment.hidden}", style="bold")
+        chosen[model], trials[model] = tuned(experiment, options.trials, trainer.trial)
+    console.line("training at equal numbers of parameters", style="bold")
+    entries = {model: [trainer.entry(experiment)] for model, experiment in chosen.items()}
+    target = entries["srnn"][0].validation()
+    for model in options.baselines if options.match_accuracy else ():
+        console.line(
+            f"looking for the smallest {model.upper()} with a validation accuracy of "
+            f"{percent(target)}",
+            style="bold",
+        )
+        for width in options.widths:
+            sized = replace(chosen[model], hidden=[width] * layers)
+            entries[model].append(trainer.entry(sized))
+            if entries[model][-1].validation() >= target:
+                break
+    found = {
+        model for model, some in entries.items() if any(e.validation() >= target for e in some)
+    }
+    missed = [model for model in options.baselines if model not in found]
+    console.line("training the points of the spiking network's front", style="bold")
+    variants = [replace(chosen["srnn"], hidden=[width] * layers) for width in options.widths]
+    variants += [replace(chosen["srnn"], rate_penalty=penalty) for penalty in options.penalties]
+    entries["srnn"] += [trainer.entry(variant) for variant in variants]
+    unique = {network_name(e.experiment): e for some in entries.values() for e in some}
+    return Trained(list(unique.values()), trials, missed)
+
+
+def taken(paths: Sequence[str]) -> list[Entry]:
+    """Take finished runs: those that differ in their seed alone are one network.
+
+    Raises:
+        ConfigError: if a folder holds no finished run, they are of different data, or the first
+            network does not spike.
+    """
+    groups: dict[str, list[RunFolder]] = {}
+    first: Experiment | None = None
+    settings: dict[str, Experiment] = {}
+    for folder in map(RunFolder, map(Path, paths)):
+        if not folder.finished() or folder.read_summary()["test"] is None:
+            raise ConfigError(
+                f"--runs: there is no finished run in {folder.path}; give folders that srnn-train "
+                "has made."
+            )
+        experiment = folder.read_config()
+        first = first or experiment
+        if (experiment.dataset, experiment.data) != (first.dataset, first.data):
+            raise ConfigError(
+                f"--runs: {folder.path} was made on other data than {paths[0]}: networks are "
+                "compared on the same test samples."
+            )
+        alike = network_name(experiment)
+        groups.setdefault(alike, []).append(folder)
+        settings.setdefault(alike, experiment)
+    entries = [Entry(settings[alike], tuple(runs)) for alike, runs in groups.items()]
+    spiking = [entry for entry in entries if entry.model == "srnn"]
+    if not spiking:
+        raise ConfigError("--runs needs a spiking network to compare with: a run of --model srnn.")
+    entries.sort(key=lambda entry: entry is not spiking[0])
+    return entries
