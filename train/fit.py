@@ -7,15 +7,17 @@ from typing import Any
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
-from srnn.datasets import SequenceLoader
+from srnn.datasets import SequenceDataset, SequenceLoader
 
 from .build import Network
 from .checkpoints import AtomicCheckpoints, Checkpoints
 from .config import Experiment
 from .console import Console
+from .device import training_device
 from .errors import NotFiniteError
 from .metrics_csv import MetricsCSV
 from .module import SequenceClassifier
+from .signals import for_network
 from .stage import Stage
 from .watch import Metrics, Progress
 
@@ -23,16 +25,17 @@ from .watch import Metrics, Progress
 class _Data(LightningDataModule):
     """The loaders of a stage; made late, when each process knows which part is its own."""
 
-    def __init__(self, experiment: Experiment, stage: Stage) -> None:
+    def __init__(self, experiment: Experiment, stage: Stage, network: Network) -> None:
         super().__init__()
         self.experiment = experiment
         self.stage = stage
+        self.network = network
 
     def train_dataloader(self) -> SequenceLoader:
         """Training batches, in an order of their own every epoch."""
         rank, world_size = self._place()
         return SequenceLoader(
-            self.stage.train,
+            self._in_form(self.stage.train),
             self.experiment.batch_size,
             shuffle=True,
             seed=self.experiment.seed,
@@ -47,8 +50,14 @@ class _Data(LightningDataModule):
             return []
         rank, world_size = self._place()
         return SequenceLoader(
-            self.stage.valid, self.experiment.batch_size, rank=rank, world_size=world_size
+            self._in_form(self.stage.valid),
+            self.experiment.batch_size,
+            rank=rank,
+            world_size=world_size,
         )
+
+    def _in_form(self, dataset: SequenceDataset) -> SequenceDataset:
+        return for_network(dataset, self.network, training_device(self.experiment.accelerator))
 
     def _place(self) -> tuple[int, int]:
         assert self.trainer is not None
@@ -136,7 +145,9 @@ def fit(
     else:
         table.begin()
     try:
-        trainer.fit(module, _Data(experiment, stage), ckpt_path=folder.last if resume else None)
+        trainer.fit(
+            module, _Data(experiment, stage, network), ckpt_path=folder.last if resume else None
+        )
     except NotFiniteError as error:
         last = f"The last good checkpoint is {folder.last}." if folder.last.exists() else None
         none = f"There is no earlier checkpoint{stage.suffix}."

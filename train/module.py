@@ -22,6 +22,7 @@ from .config import Experiment
 from .errors import NotFiniteError
 from .schedule import learning_rate_factor
 from .scores import Scores, criterion
+from .signals import Inputs, during, read, steps_of
 
 _OPTIMIZERS = {
     "adam": torch.optim.Adam,
@@ -108,13 +109,14 @@ class SequenceClassifier(LightningModule):
 
     # ------------------------------------------------------------------------------- training
 
-    def _pieces(self, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        length = self.options.tbptt or len(inputs)
-        for start in range(0, len(inputs), length):
+    def _pieces(self, inputs: Inputs, targets: Tensor) -> Iterator[tuple[Inputs, Tensor]]:
+        steps = steps_of(inputs)
+        length = self.options.tbptt or steps
+        for start in range(0, steps, length):
             piece = slice(start, start + length)
-            yield inputs[piece], targets[piece] if self.info.streaming else targets
+            yield during(inputs, piece), targets[piece] if self.info.streaming else targets
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+    def training_step(self, batch: tuple[Inputs, Tensor], index: int) -> None:
         """Update the weights on one batch."""
         inputs, targets = batch
         optimizer: Any = self.optimizers()
@@ -123,7 +125,7 @@ class SequenceClassifier(LightningModule):
         state = None
         pieces = list(self._pieces(inputs, targets))
         for number, (piece, labels) in enumerate(pieces, start=1):
-            logits, record = self.network(piece, state)
+            logits, record = self.network(read(piece), state)
             loss = criterion(logits, labels)
             optimizer.zero_grad()
             self.manual_backward(loss + self._firing_penalty(record))
@@ -174,11 +176,11 @@ class SequenceClassifier(LightningModule):
         for averages in (self.recent, self.epoch_means):
             averages.update(grad_norm.detach(), **values)
 
-    def _blame(self, inputs: Tensor, loss: Tensor, record: Record) -> str:
+    def _blame(self, inputs: Inputs, loss: Tensor, record: Record) -> str:
         """Say where numbers stopped being finite, in the order in which they are computed."""
         where = "the loss"
         suspects = [(name, p.data, p.grad) for name, p in self.network.named_parameters()]
-        if not bool(torch.isfinite(inputs).all()):
+        if isinstance(inputs, Tensor) and not bool(torch.isfinite(inputs).all()):
             where = "the input data"
         elif broken := [name for name, data, _ in suspects if not bool(data.isfinite().all())]:
             where = f"the weights of {broken[0]}"
@@ -233,10 +235,10 @@ class SequenceClassifier(LightningModule):
 
     # ----------------------------------------------------------------------------- validation
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+    def validation_step(self, batch: tuple[Inputs, Tensor], index: int) -> None:
         """Score one batch."""
         inputs, targets = batch
-        logits, _ = self.network(inputs)
+        logits, _ = self.network(read(inputs))
         self.scores.update(logits, targets)
 
     def on_validation_epoch_start(self) -> None:

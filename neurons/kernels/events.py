@@ -12,14 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .problem import Bits, Events
+from .problem import WORD, Bits, Events, check_events
 
 
 class EventBatch(NamedTuple):
     """A batch of sequences of events, in place of a dense input [time, batch, channels].
 
     Attributes:
-        events: the events, by rows of one step of one sequence.
+        events: the events, as lists or as bits, by rows of one step of one sequence.
         shape: [time, batch, channels].
 
     Example:
@@ -28,7 +28,7 @@ class EventBatch(NamedTuple):
         ((3, 1, 3), tensor([0, 1, 2], dtype=torch.int32))
     """
 
-    events: Events
+    events: Events | Bits
     shape: tuple[int, int, int]
 
     @classmethod
@@ -58,46 +58,40 @@ class EventBatch(NamedTuple):
         Raises:
             ValueError: if they do not.
         """
-        (offsets, channels, values), (steps, batch, width) = self
-        if offsets.shape != (steps * batch + 1,) or offsets.dtype != torch.int64:
-            raise ValueError(
-                f"The offsets of events must be int64 of shape [time * batch + 1] = "
-                f"[{steps * batch + 1}], got {offsets.dtype} {list(offsets.shape)}."
-            )
-        entries = int(offsets[-1])
-        if int(offsets[0]) or bool((offsets.diff() < 0).any()) or channels.shape != (entries,):
-            raise ValueError(
-                "The offsets of events must rise from 0 to the number of entries, "
-                f"{list(channels.shape)}, and end at {entries}."
-            )
-        if values is not None and values.shape != channels.shape:
-            raise ValueError(
-                f"There must be a value for each of the {entries} events, got {list(values.shape)}."
-            )
-        if channels.dtype != torch.int32:
-            raise ValueError(f"The channels of events must be int32, got {channels.dtype}.")
-        if entries and (int(channels.min()) < 0 or int(channels.max()) >= width):
-            raise ValueError(
-                f"The channels of events must lie in 0 .. {width - 1}, "
-                f"got {int(channels.min())} .. {int(channels.max())}."
-            )
+        steps, batch, width = self.shape
+        check_events(self.events, steps * batch, width)
 
     def dense(self, dtype: torch.dtype) -> Tensor:
         """The same as a dense tensor [time, batch, channels]."""
-        (offsets, channels, values), (steps, batch, width) = self
+        steps, batch, width = self.shape
+        if isinstance(self.events, Bits):
+            return self._unpacked().to(dtype).view(self.shape)
+        offsets, channels, values = self.events
         rows = torch.arange(steps * batch, device=offsets.device)
         rows = rows.repeat_interleave(offsets.diff())
         whole = torch.zeros(steps * batch, width, dtype=dtype, device=offsets.device)
         entries = torch.ones((), dtype=dtype, device=offsets.device) if values is None else values
         whole[rows, channels.long()] = entries.to(dtype)
-        return whole.view(steps, batch, width)
+        return whole.view(self.shape)
+
+    def lists(self) -> Events:
+        """The same as lists of channels."""
+        if isinstance(self.events, Events):
+            return self.events
+        fires = self._unpacked()
+        return Events(F.pad(fires.sum(1).cumsum(0), (1, 0)), fires.nonzero()[:, 1].to(torch.int32))
+
+    def _unpacked(self) -> Tensor:
+        """The bits as numbers 0 and 1, [time * batch, channels]."""
+        (words,) = self.events
+        bits = torch.arange(WORD, device=words.device)
+        return ((words[..., None] >> bits) & 1).flatten(1)[:, : self.shape[-1]]
 
     def to(self, *args: object, **keywords: object) -> "EventBatch":
         """Move the events to a device, as :meth:`torch.Tensor.to` does; their types stay."""
         device = torch.empty(0).to(*args, **keywords).device  # type: ignore[call-overload]
-        offsets, channels, values = self.events
-        values = None if values is None else values.to(device)
-        return EventBatch(Events(offsets.to(device), channels.to(device), values), self.shape)
+        parts = (None if part is None else part.to(device) for part in self.events)
+        return EventBatch(type(self.events)(*parts), self.shape)
 
 
 class Note(NamedTuple):

@@ -11,7 +11,7 @@ from . import reference
 from .choice import choose, plain
 from .events import EventBatch, note, noted
 from .operation import solve
-from .problem import Problem, Rules
+from .problem import Events, Problem, Rules
 
 Signal = Tensor | EventBatch
 """What comes from the layer below: [time, batch, channels]."""
@@ -94,7 +94,7 @@ def run_layer(
     recurrent = getattr(layer, "recurrent", None)
     spike = layer.spike_grad
     problem = Problem(
-        **_source(signal, projection),
+        **_source(signal, projection, kernel),
         steps=shape[0],
         recurrent=None if recurrent is None else recurrent.weight,
         recurrent_bias=None if recurrent is None else recurrent.bias,
@@ -155,7 +155,7 @@ def run_integrator(
     alpha = alpha.expand(shape[-1])
     zeros = alpha.new_zeros(shape[1:])
     problem = Problem(
-        **_source(signal, projection),
+        **_source(signal, projection, kernel),
         steps=shape[0],
         recurrent=None,
         recurrent_bias=None,
@@ -189,7 +189,7 @@ def _tensors(signal: Signal, projection: nn.Module | None) -> list[Tensor | None
     return [*dense, *(() if projection is None else projection.parameters())]
 
 
-def _source(signal: Signal, projection: Any) -> dict[str, Any]:
+def _source(signal: Signal, projection: Any, kernel: str) -> dict[str, Any]:
     """The part of a problem that says where the current comes from."""
     source: dict[str, Any] = dict.fromkeys(
         ("current", "inputs", "events", "projection", "projection_bias")
@@ -198,10 +198,10 @@ def _source(signal: Signal, projection: Any) -> dict[str, Any]:
         return source | {"current": current_of(signal, None)}
     source |= {"projection": projection.weight, "projection_bias": projection.bias}
     if isinstance(signal, EventBatch):
-        values = signal.events.values
-        if values is not None:
-            values = values.to(projection.weight.dtype)
-        return source | {"events": signal.events._replace(values=values)}
+        events = signal.events if kernel == "cpu" else signal.lists()
+        if isinstance(events, Events) and events.values is not None:
+            events = events._replace(values=events.values.to(projection.weight.dtype))
+        return source | {"events": events}
     known = noted(signal)
     return source | {"inputs": signal, "events": None if known is None else known.fired}
 

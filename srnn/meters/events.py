@@ -127,7 +127,8 @@ def _count_binary(x: Tensor) -> Tensor | None:
 
 def read_batch(batch: EventBatch, *, timewise: bool = False) -> Input:
     """Sort the elements of a batch of events; as :func:`read` of the same as a dense tensor."""
-    (offsets, channels, values), (steps, size, width) = batch
+    steps, size, width = batch.shape
+    offsets, channels, values = batch.lists()
     blocks = steps if timewise else 1
     place = channels.long()
     if timewise:
