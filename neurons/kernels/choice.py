@@ -178,7 +178,7 @@ def plain(module: nn.Module) -> bool:
 def untouched(module: nn.Module) -> bool:
     """Whether nothing hangs on a module's call: no hook, no ``forward`` of this instance alone."""
     return (
-        "forward" not in vars(module)
+        not _replaced(module, "forward")
         and not module._forward_hooks
         and not module._forward_pre_hooks
         and not module._backward_hooks
@@ -187,9 +187,15 @@ def untouched(module: nn.Module) -> bool:
     )
 
 
+def _replaced(module: nn.Module, method: str) -> bool:
+    """Whether an instance has a method of its own, other than one that just looks on."""
+    own = vars(module).get(method)
+    return own is not None and not getattr(own, "looks_on", False)
+
+
 def takes_projection(neuron: nn.Module) -> bool:
     """Whether a layer's ``forward_sequence`` is ours, so that it takes a projection too."""
-    own = "forward_sequence" in vars(neuron)
+    own = _replaced(neuron, "forward_sequence")
     method = getattr(type(neuron), "forward_sequence", None)
     return not own and method is not None and method.__module__.startswith(_OURS)
 
@@ -202,7 +208,9 @@ def unsupported(layer: Any) -> str | None:
         return f"{kind.__name__} runs its sequences itself"
     if not hasattr(layer, "state_type"):
         return None
-    own = _changed(kind) or next((name for name in _METHODS if name in vars(layer)), None)
+    if getattr(layer, "plasticity", None) is not None:
+        return "plastic synapses are the reference kernel's alone"
+    own = _changed(kind) or next((name for name in _METHODS if _replaced(layer, name)), None)
     if own is not None:
         return f"{kind.__name__} has a {own} of its own"
     if layer.step.__name__ not in ("lif_step", "alif_step"):

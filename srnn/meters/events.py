@@ -20,6 +20,7 @@ from torch import Tensor
 
 from srnn.neurons.kernels import EventBatch
 from srnn.neurons.kernels.events import counts_of
+from srnn.neurons.kernels.problem import Bits
 
 # Rows that are added up in one go, so that copies stay small.
 _PIECE = 2**12
@@ -128,6 +129,9 @@ def _count_binary(x: Tensor) -> Tensor | None:
 def read_batch(batch: EventBatch, *, timewise: bool = False) -> Input:
     """Sort the elements of a batch of events; as :func:`read` of the same as a dense tensor."""
     steps, size, width = batch.shape
+    if isinstance(batch.events, Bits) and not timewise:
+        ones = _count_bits(batch.events.words)[:width].reshape(1, width)
+        return Input(ones, ones, torch.zeros_like(ones), steps * size)
     offsets, channels, values = batch.lists()
     blocks = steps if timewise else 1
     place = channels.long()
@@ -145,3 +149,13 @@ def read_batch(batch: EventBatch, *, timewise: bool = False) -> Input:
     return Input(
         add_up(events), add_up(whole & (x != 0)), add_up(~whole), steps * size // max(blocks, 1)
     )
+
+
+def _count_bits(words: Tensor) -> Tensor:
+    """Count the ones of each bit, float64 [64 columns], of words [rows, columns]."""
+    rows = words.cpu().numpy().view(np.uint8)
+    counts = np.zeros(8 * rows.shape[1])
+    for at in range(0, len(rows), 255):  # 255 ones fit a byte
+        ones = np.unpackbits(rows[at : at + 255], axis=1, bitorder="little")
+        counts += ones.sum(0, dtype=np.uint8)
+    return torch.from_numpy(counts)

@@ -20,6 +20,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from srnn.neurons.kernels import EventBatch
 from srnn.neurons.kernels.events import counts_of
 
 from .layers import kind_of
@@ -113,15 +114,15 @@ class _Meter:
         for part, training in self._training:
             part.training = training
 
-    def _began(self, given: Tensor) -> None:
-        """The outermost module is called with this tensor."""
+    def _began(self, given: Tensor | EventBatch) -> None:
+        """The outermost module is called with this signal."""
         first = isinstance(self._module, nn.RNNBase) and self._module.batch_first
-        if given.dim() % 2:
+        if len(given.shape) % 2:
             self.begin()
             self.samples += given.shape[0 if first else 1]
         elif not self._stepped:
             self._stepped = True
-            self.samples += len(given)
+            self.samples += given.shape[0]
 
     def begin(self) -> None:
         """Other samples follow."""

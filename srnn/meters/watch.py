@@ -192,7 +192,7 @@ class Watch:
         module: the network.
         kind_of: finds how a part is counted; None where only its parts are.
         seen: takes the calls.
-        began: takes the first tensor that the outermost module is called with, before it runs.
+        began: takes the first signal that the outermost module is called with, before it runs.
         timewise: whether calls are to keep time steps apart.
         guard: whether operations outside of all such parts are refused.
     """
@@ -203,7 +203,7 @@ class Watch:
         kind_of: Callable[[nn.Module], Kind | None],
         seen: Callable[[Kind, Call], None],
         *,
-        began: Callable[[Tensor], None] = _nothing,
+        began: Callable[[Tensor | EventBatch], None] = _nothing,
         timewise: bool = False,
         guard: bool = True,
     ) -> None:
@@ -279,9 +279,9 @@ class Watch:
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             if not self.running:
-                first = (a for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
-                for tensor in islice(first, 1):
-                    self._began(tensor)
+                first = (a for a in (*args, *kwargs.values()) if isinstance(a, Tensor | EventBatch))
+                for signal in islice(first, 1):
+                    self._began(signal)
             self.running.append(frame)
             try:
                 if kind is None:
@@ -299,5 +299,6 @@ class Watch:
             finally:
                 self.running.pop()
 
+        wrapped.looks_on = True  # type: ignore[attr-defined]  # so that kernels go on as before
         self._wrapped.append((part, method, part.__dict__.get(method)))
         part.__dict__[method] = wrapped

@@ -5,9 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from srnn.datasets.packed import pack
 from srnn.meters.events import read
 from srnn.meters.events import read_batch as read_events
 from srnn.neurons.kernels import EventBatch
+from srnn.neurons.kernels.problem import Bits
 
 VALUES = [0.0, -0.0, 1.0, -1.0, 2.0, -3.0, 0.5, 1e-30, 1 - 2**-24, 7.0, float("inf"), float("nan")]
 
@@ -52,6 +54,21 @@ def test_every_element_is_sorted_by_itself(x, timewise, dtype):
 def test_events_count_as_the_dense_tensor_that_they_are(x, timewise):
     expected = read(x, timewise=timewise)
     found = read_events(EventBatch.of(x), timewise=timewise)
+    assert all(torch.equal(a, b) for a, b in zip(found[:3], expected[:3], strict=True))
+    assert found.rows == expected.rows
+
+
+@pytest.mark.parametrize("timewise", [False, True])
+@pytest.mark.parametrize("channels", [3, 64, 130])
+def test_bits_count_as_the_dense_tensor_that_they_are(channels, timewise):
+    steps, batch = 90, 4  # more rows than a byte can count
+    generator = torch.Generator().manual_seed(channels)
+    x = (torch.rand(steps, batch, channels, generator=generator) < 0.8).double()
+    x[:, :, 0] = 1
+    rows, on = x.flatten(0, 1).nonzero().numpy().T
+    words = pack(rows, on, (steps, batch, channels)).words.flatten(0, 1)
+    found = read_events(EventBatch(Bits(words), (steps, batch, channels)), timewise=timewise)
+    expected = read(x, timewise=timewise)
     assert all(torch.equal(a, b) for a, b in zip(found[:3], expected[:3], strict=True))
     assert found.rows == expected.rows
 

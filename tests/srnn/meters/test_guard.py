@@ -7,8 +7,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from srnn import SRNN, reset
+from srnn.datasets.packed import pack
 from srnn.meters import SynOpMeter, UncountedError, measure, register, work
 from srnn.neurons import RLIF, lif_step
+from srnn.neurons.kernels import EventBatch
+from srnn.neurons.kernels.problem import Bits
 
 
 class Own(nn.Module):
@@ -221,3 +224,23 @@ def test_nothing_to_measure_is_an_error():
         measure(net, [torch.ones(4)])
     with pytest.raises(ValueError, match="run the network while the meter is on"):
         SynOpMeter(net).per_sample()
+
+
+@pytest.mark.parametrize("bits", [False, True])
+def test_a_spiking_network_runs_on_events_under_a_meter_as_without(bits, monkeypatch):
+    torch.manual_seed(0)
+    net = SRNN(70, [8], 3)
+    dense = (torch.rand(12, 5, 70) < 0.3).float()
+    batch = EventBatch.of(dense)
+    if bits:
+        rows, on = dense.flatten(0, 1).nonzero().numpy().T
+        batch = batch._replace(events=Bits(pack(rows, on, (12, 5, 70)).words.flatten(0, 1)))
+    seen = []
+    monkeypatch.setattr(EventBatch, "dense", lambda self, dtype: seen.append(self))
+    with SynOpMeter(net) as meter, torch.no_grad():
+        net(batch)
+    assert not seen
+    with SynOpMeter(net) as expected, torch.no_grad():
+        net(dense)
+    assert meter.samples == 5
+    assert meter.per_sample() == expected.per_sample()
