@@ -125,8 +125,12 @@ def choose(
         reason = "the input has more dimensions than [time, batch, neurons]"
     elif reason is None and _transformed():
         reason = "a transform of torch.func is at work"
-    elif reason is None and not torch.is_autocast_enabled(device.type):
-        reason = _odd_types(set(dtypes))
+    elif reason is None and not shape[-1]:
+        reason = "there are no neurons"
+    elif reason is None:
+        halves = (torch.float16, torch.bfloat16)
+        autocast = torch.is_autocast_enabled(device.type)  # which makes these float32
+        reason = _odd_types({torch.float32 if autocast and d in halves else d for d in dtypes})
     return best(device, reason)[0]
 
 
@@ -207,7 +211,8 @@ def unsupported(layer: Any) -> str | None:
     if not takes_projection(layer):
         return f"{kind.__name__} runs its sequences itself"
     if not hasattr(layer, "state_type"):
-        return None
+        ours = kind.__module__.startswith(_OURS)
+        return None if ours else f"{kind.__name__} may have dynamics of its own"
     if getattr(layer, "plasticity", None) is not None:
         return "plastic synapses are the reference kernel's alone"
     own = _changed(kind) or next((name for name in _METHODS if _replaced(layer, name)), None)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from . import memory
-from .problem import Bits, Cotangents, Events, Gradients, Problem, Solution
+from .problem import Bits, Cotangents, Events, Gradients, Problem, Solution, check_events
 
 LEVELS = ("base", "avx2", "avx512")
 # A tile is a batch's part that runs through time in one go; wide layers need more rows for each
@@ -82,6 +82,9 @@ def _load(path: Path = _LIBRARY) -> tuple[ctypes.CDLL | None, str | None]:
             f"the compiled kernel is not installed: there is no {path.name} beside "
             "srnn.neurons.kernels (reinstall srnn with a C++ compiler on the machine)"
         )
+    built = path.stat().st_mtime
+    if any(source.stat().st_mtime > built for source in (path.parent / "cpu").glob("*.*")):
+        return None, "the compiled kernel is older than its sources: install srnn again"
     try:
         library = ctypes.CDLL(str(path))
         if library.srnn_size() != ctypes.sizeof(_Call):
@@ -171,14 +174,23 @@ class _Prepared:
         for name, tensor in zip(_PROBLEM, given, strict=False):
             self.point(name, tensor)
         if p.begin is not None:
-            self.point("begin", p.begin.to(torch.bool))
+            self.point("begin", p.begin, torch.bool)
         self.input_bits = kept_bits
         self._point_input(problem, level)
 
-    def point(self, name: str, tensor: Tensor | None) -> None:
-        """Set a pointer of the struct, and keep alive what it points to."""
+    def point(self, name: str, tensor: Tensor | None, dtype: torch.dtype | None = None) -> None:
+        """Set a pointer of the struct, and keep alive what it points to.
+
+        The library reads numbers of the problem's dtype there, or of the one given.
+        """
         if tensor is None:
             return
+        dtype = dtype or self.dtype
+        if tensor.dtype != dtype or tensor.device.type != "cpu":
+            raise TypeError(
+                f"The kernel 'cpu' expects {name} as {dtype} on the CPU, got {tensor.dtype} on "
+                f"{tensor.device}."
+            )
         tensor = tensor.detach().contiguous()
         self._alive.append(tensor)
         # Torch's empty tensors have no memory; null would mean that they are not given.
@@ -187,18 +199,18 @@ class _Prepared:
     def empty(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """Make a tensor for the library to fill."""
         tensor = memory.empty(shape, dtype or self.dtype)
-        self.point(name, tensor)
+        self.point(name, tensor, dtype)
         return tensor
 
     def _point_input(self, p: Problem, level: str | None) -> None:
         self.point("current", p.current)
+        if p.events is not None:
+            check_events(p.events, self.steps * self.batch, self.channels)
         if isinstance(p.events, Bits):
-            _check_bits(p.events.words, self.steps * self.batch, self.channels)
-            self.point("input_bits", p.events.words)
+            self.point("input_bits", p.events.words, torch.int64)
         elif isinstance(p.events, Events):
-            _check_events(p.events, self.steps * self.batch, self.channels)
-            self.point("offsets", p.events.offsets)
-            self.point("indices", p.events.channels)
+            self.point("offsets", p.events.offsets, torch.int64)
+            self.point("indices", p.events.channels, torch.int32)
             self.point("values", p.events.values)
             self.call.weighted = int(p.events.values is not None)
         elif p.inputs is not None:
@@ -206,7 +218,7 @@ class _Prepared:
             if self.input_bits is None and self.channels > _FEW_CHANNELS:
                 self._scan(self._alive[-1], level)
             if self.input_bits is not None and self.input_bits.numel():
-                self.point("input_bits", self.input_bits)
+                self.point("input_bits", self.input_bits, torch.int64)
                 # Spikes are 1; anything else is looked up where it stands.
                 self.call.weighted = int(self.input_bits[-1, 0])
 
@@ -236,45 +248,6 @@ class _Prepared:
         )
         if failed:
             raise MemoryError("The kernel 'cpu' could not allocate its memory.")
-
-
-def _check_bits(words: Tensor, rows: int, channels: int) -> None:
-    """Refuse bits that name channels that there are not."""
-    shape = (rows, -(-channels // 64))
-    if words.shape != shape or words.dtype != torch.int64:
-        raise ValueError(
-            f"The bits of a sparse input must be int64 of shape {list(shape)}, "
-            f"got {words.dtype} of shape {list(words.shape)}."
-        )
-    if channels % 64 and bool((words[:, -1] & (-1 << channels % 64)).any()):
-        raise ValueError(
-            f"The bits of a sparse input of {channels} channels set a bit beyond them."
-        )
-
-
-def _check_events(events: Events, rows: int, channels: int) -> None:
-    """Refuse lists that would be read beyond their ends."""
-    offsets, indices = events.offsets, events.channels
-    if offsets.shape != (rows + 1,) or offsets.dtype != torch.int64:
-        raise ValueError(
-            f"The offsets of the events must be int64 of shape [{rows + 1}], "
-            f"got {offsets.dtype} of shape {list(offsets.shape)}."
-        )
-    if indices.dtype != torch.int32:
-        raise ValueError(f"The channels of the events must be int32, got {indices.dtype}.")
-    ordered = bool((offsets.diff() >= 0).all())
-    if int(offsets[0]) != 0 or int(offsets[-1]) != len(indices) or not ordered:
-        raise ValueError(
-            "The offsets of the events must rise from 0 to the number of events, "
-            f"{len(indices)}; they go from {int(offsets[0])} to {int(offsets[-1])}."
-        )
-    if len(indices):
-        low, high = (int(value) for value in indices.aminmax())
-        if low < 0 or high >= channels:
-            raise ValueError(
-                f"The channels of the events must lie between 0 and {channels - 1}, "
-                f"got {low} to {high}."
-            )
 
 
 def forward(problem: Problem, trace: bool, backward: bool, *, level: str | None = None) -> Solution:
@@ -349,7 +322,7 @@ def backward(
     membrane, bits, checkpoints, input_bits = kept
     c = _Prepared(problem, input_bits, level)
     c.point("kept", membrane)
-    c.point("bits", bits)
+    c.point("bits", bits, torch.int64)
     c.point("checkpoints", checkpoints)
     for name, tensor in zip(Cotangents._fields, cotangents, strict=True):
         c.point(f"g_{name}", None if tensor is None else tensor.to(c.dtype))

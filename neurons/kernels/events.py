@@ -2,7 +2,8 @@
 
 A layer that a kernel ran knows where its spikes are, so the layer above need not look for them. It
 is told by a note on the tensor of spikes, not by the tensor itself: hooks see plain tensors, and
-whoever replaces the spikes or writes into them also loses the note.
+whoever replaces the spikes or writes into them also loses the note. Writing to their ``.data``, or
+by way of numpy, cannot be seen; a network forgets the notes of layers that have hooks.
 """
 
 from typing import NamedTuple
@@ -60,6 +61,12 @@ class EventBatch(NamedTuple):
         """
         steps, batch, width = self.shape
         check_events(self.events, steps * batch, width)
+        learned = any(part is not None and part.requires_grad for part in self.events)
+        if learned and torch.is_grad_enabled():
+            raise ValueError(
+                "The values of events take no gradient: detach them, or give the input as a dense "
+                "tensor."
+            )
 
     def dense(self, dtype: torch.dtype) -> Tensor:
         """The same as a dense tensor [time, batch, channels]."""
@@ -116,6 +123,12 @@ def note(spikes: Tensor, counts: Tensor, fired: Bits | None) -> None:
     # Of an inference tensor nobody could say whether it has been written to.
     if not torch.compiler.is_compiling() and not spikes.is_inference():
         _notes[spikes] = Note(counts, fired, spikes._version)
+
+
+def forget(spikes: Tensor) -> None:
+    """Drop the note, where somebody may have written to the spikes unseen, as by ``.data``."""
+    if not torch.compiler.is_compiling():
+        _notes.pop(spikes, None)
 
 
 def noted(spikes: Tensor) -> Note | None:

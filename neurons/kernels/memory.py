@@ -10,6 +10,7 @@ import ctypes
 import functools
 import mmap
 import weakref
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -37,7 +38,8 @@ def _take(size: int) -> mmap.mmap:
     # Not shared: a forked process must not write into its parent's tensors.
     block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        block.madvise(mmap.MADV_HUGEPAGE)
+        with suppress(OSError):  # a kernel without huge pages
+            block.madvise(mmap.MADV_HUGEPAGE)
     return block
 
 
@@ -52,7 +54,10 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     size = count * dtype.itemsize
     if size < _WORTH_IT:
         return torch.empty(shape, dtype=dtype)
+    # Sequences that differ a little in length share blocks, an eighth of which is unused at most.
+    unit = 1 << (size.bit_length() - 4)
+    size = -(-size // unit) * unit
     block = _take(size)
     lease = _lease(size).from_buffer(block)
     weakref.finalize(lease, _give_back, block).atexit = False
-    return torch.frombuffer(lease, dtype=dtype).view(shape)
+    return torch.frombuffer(lease, dtype=dtype, count=count).view(shape)

@@ -29,7 +29,7 @@ class Events(NamedTuple):
 
     Attributes:
         offsets: int64, [time * batch + 1].
-        channels: int32, [entries]; every channel at most once in a row.
+        channels: int32, [entries]; they rise within a row.
         values: floating point, [entries]; None where every entry is 1, as spikes are.
     """
 
@@ -93,6 +93,14 @@ def check_events(events: Events | Bits, rows: int, channels: int) -> None:
         raise ValueError(
             f"The channels of events must lie in 0 .. {channels - 1}, "
             f"got {int(indices.min())} .. {int(indices.max())}."
+        )
+    rises = indices.diff() > 0
+    begins = offsets[1:-1]
+    rises[begins[(begins > 0) & (begins < entries)] - 1] = True
+    if not bool(rises.all()):
+        raise ValueError(
+            "The channels of events must rise within a row, each at most once: sort them, and "
+            "give a channel with several events a value."
         )
 
 

@@ -1,6 +1,7 @@
 """The compiled kernel against the step functions under autograd, in float64 to 1e-10."""
 
 import functools
+import os
 
 import pytest
 import torch
@@ -93,6 +94,7 @@ def threads():
 def test_any_number_of_threads_gives_the_same_bits(threads, source):
     problem = make(batch=70, source=source, channels=40, dtype=torch.float32)
     cotangents = random_cotangents(run_cpu(problem)[0])
+    assert cpu_backend._pool() is not None  # else one thread would do it all
     threads(1)
     one = flat(*run_cpu(problem, cotangents))
     for number in (2, 5):
@@ -200,9 +202,9 @@ def test_only_what_is_needed_is_computed():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda e: e._replace(channels=e.channels + 30), "between 0 and 29"),
+        (lambda e: e._replace(channels=e.channels + 30), "must lie in 0 .. 29"),
         (lambda e: e._replace(channels=e.channels.long()), "must be int32"),
-        (lambda e: e._replace(offsets=e.offsets[:-1]), "shape \\[704\\]"),
+        (lambda e: e._replace(offsets=e.offsets[:-1]), "= \\[704\\], got"),
         (lambda e: e._replace(offsets=e.offsets.flip(0)), "rise from 0"),
     ],
 )
@@ -223,9 +225,9 @@ def test_half_precision_is_refused():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (torch.zeros(37 * 19, 2, dtype=torch.int64), "of shape \\[703, 1\\]"),
-        (torch.full((37 * 19, 1), 1 << 30), "30 channels set a bit beyond"),
-        (torch.full((37 * 19, 1), -1), "30 channels set a bit beyond"),
+        (torch.zeros(37 * 19, 2, dtype=torch.int64), "= \\[703, 1\\], got"),
+        (torch.full((37 * 19, 1), 1 << 30), "beyond the last of 30 channels"),
+        (torch.full((37 * 19, 1), -1), "beyond the last of 30 channels"),
     ],
 )
 def test_bits_that_lead_out_of_memory_are_refused(words, said):
@@ -239,6 +241,19 @@ def test_a_missing_or_foreign_library_is_named(tmp_path):
     foreign.write_text("no library")
     assert "not installed: there is no none.so" in cpu_backend._load(missing)[1]
     assert "cannot be loaded" in cpu_backend._load(foreign)[1]
+    (tmp_path / "cpu").mkdir()
+    newer, stale = tmp_path / "cpu" / "newer.cpp", tmp_path / "stale.so"
+    newer.write_text("")
+    stale.write_text("")
+    os.utime(newer, (stale.stat().st_mtime + 9,) * 2)
+    assert "older than its sources" in cpu_backend._load(stale)[1]
+
+
+def test_numbers_of_another_dtype_are_refused():
+    problem = make(dtype=torch.float32)
+    wrong = problem._replace(membrane=problem.membrane.double())
+    with pytest.raises(TypeError, match=r"expects membrane as torch.float32 .* got torch.float64"):
+        cpu_backend.forward(wrong, False, False)
 
 
 def test_a_level_that_the_machine_lacks_is_refused():

@@ -58,3 +58,17 @@ def test_what_waits_is_bounded_and_small_tensors_are_torch_s():
     assert small.shape == (3, 0)
     assert small.dtype == torch.int64
     assert small.untyped_storage().resizable()
+
+
+def test_sequences_that_differ_a_little_in_length_share_a_block():
+    tensor = memory.empty((500, 1 << 14), torch.float32)
+    address = tensor.data_ptr()
+    del tensor
+    gc.collect()
+    longer = memory.empty((503, 1 << 14), torch.float32)
+    assert longer.shape == (503, 1 << 14)
+    assert longer.data_ptr() == address
+    assert sum(len(block) for block in memory._waiting) == 0
+    for size in (1 << 22, (1 << 22) + 1, 12345678):
+        unused = len(memory.empty((size,), torch.uint8).untyped_storage()) - size
+        assert 0 <= unused <= size / 8

@@ -1,0 +1,208 @@
+"""The compiled pass of Hebbian synapses against the loop under autograd, in float64 to 1e-10."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from srnn.neurons.kernels import cpu_backend, hebbian, hebbian_library
+from srnn.neurons.kernels.hebbian_library import HebbianProblem
+from srnn.neurons.plasticity import HebbianSTP, PlasticState, run_tanh
+from srnn.neurons.plasticity.hebbian import NORMALISATIONS, RECURRENT_TERMS, HebbianState
+
+from .hebbian_problems import VALUES, check, cotangents, make, run_library, run_reference
+
+pytestmark = pytest.mark.skipif(cpu_backend.reason() is not None, reason=str(cpu_backend.reason()))
+
+
+def flat(values, gradients):
+    """All that a run gives, in one tuple."""
+    return (*values, *(gradients[name] for name in VALUES if name in gradients))
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("clamp", [math.inf, 0.25])
+@pytest.mark.parametrize("recurrent", RECURRENT_TERMS)
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+def test_all_variants(normalisation, recurrent, clamp, masks):
+    problem = make(normalisation=normalisation, recurrent=recurrent, clamp=clamp, masks=masks)
+    check(problem)
+    if clamp < math.inf:  # or the test would say nothing of it
+        free = run_library(problem._replace(clamp=math.inf), *cotangents(problem))
+        assert not torch.allclose(free[0][1], run_library(problem, *cotangents(problem))[0][1])
+
+
+@pytest.mark.parametrize("gamma_per", ["synapse", "scalar"])
+@pytest.mark.parametrize("lambda_per", ["synapse", "scalar"])
+def test_values_for_all_synapses_or_for_each(lambda_per, gamma_per):
+    check(make(lambda_per=lambda_per, gamma_per=gamma_per))
+
+
+@pytest.mark.parametrize("level", cpu_backend.LEVELS)
+@pytest.mark.parametrize(("neurons", "inputs"), [(1, 1), (4, 16), (17, 15), (33, 70)])
+def test_all_levels_and_widths(level, neurons, inputs):
+    if cpu_backend.LEVELS.index(level) > cpu_backend._level(None):
+        pytest.skip(f"this machine has no {level}")
+    check(make(neurons=neurons, inputs=inputs, recurrent="new"), level=level)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    steps=st.integers(1, 20),
+    batch=st.integers(0, 9),
+    neurons=st.integers(1, 20),
+    inputs=st.integers(1, 40),
+    normalisation=st.sampled_from(NORMALISATIONS),
+    recurrent=st.sampled_from(RECURRENT_TERMS),
+    clamp=st.sampled_from([0.1, 1.0, math.inf]),
+    flags=st.tuples(*[st.booleans()] * 3),
+    tile=st.sampled_from([1, 2**12, 2**19]),
+    seed=st.integers(0, 9),
+)
+def test_random_problems(flags, tile, **shape):
+    options = dict(zip(("bias", "carried", "masks"), flags, strict=True))
+    # Without a normalisation F may grow without a bound.
+    if shape["normalisation"] == "none":
+        shape["clamp"] = min(shape["clamp"], 1.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hebbian_library, "_TILE_BYTES", tile)
+        check(make(**shape, **options))
+
+
+@pytest.mark.parametrize("recurrent", RECURRENT_TERMS)
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+def test_float32_is_close(normalisation, recurrent):
+    problem = make(20, 4, 16, 30, normalisation=normalisation, recurrent=recurrent, clamp=1.0)
+    given_ = cotangents(problem)
+    exact = flat(*run_reference(problem, *given_))
+    single = problem._replace(
+        **{n: v.float() for n in VALUES if (v := getattr(problem, n)) is not None}
+    )
+    for ours, theirs in zip(
+        flat(*run_library(single, *(g.float() for g in given_))), exact, strict=True
+    ):
+        assert (ours - theirs).norm() < 1e-5 * theirs.norm()
+
+
+@pytest.mark.parametrize("recurrent", RECURRENT_TERMS)
+@pytest.mark.parametrize("shape", [(9, 5, 11, 37), (6, 3, 40, 90)])
+def test_any_number_of_threads_gives_the_same_bits(threads, shape, recurrent):
+    problem = make(
+        *shape, recurrent=recurrent, normalisation="after", gamma_per="scalar", dtype=torch.float32
+    )
+    given_ = cotangents(problem)
+    threads(1)
+    one = flat(*run_library(problem, *given_))
+    for number in (2, 5):
+        threads(number)
+        many = flat(*run_library(problem, *given_))
+        assert all(torch.equal(a, b) for a, b in zip(one, many, strict=True))
+
+
+@pytest.mark.parametrize("normalisation", ["before", "after"])
+def test_efficacies_that_cancel_give_finite_gradients(normalisation):
+    """W + F = 0 has no norm to differentiate; what is added to it keeps it from dividing by 0."""
+    problem = make(1, 2, normalisation=normalisation, masks=False)
+    F = -problem.W.expand_as(problem.F)
+    check(problem._replace(F=F, x=problem.x * 0, h=problem.h * 0, bias=problem.bias * 0))
+
+
+def test_gradients_by_finite_differences():
+    p = make(4, 2, 3, 2, recurrent="new", normalisation="after")
+    leaves = [getattr(p, name).requires_grad_() for name in VALUES]
+
+    def solve(*values):
+        return hebbian.solve(p._replace(**dict(zip(VALUES, values, strict=True))))
+
+    assert torch.autograd.gradcheck(solve, leaves)
+
+
+def test_the_operation_keeps_its_promises():
+    for recurrent, masks, bias in (("old", True, True), ("new", False, False)):
+        p = make(recurrent=recurrent, masks=masks, bias=bias)
+        p = p._replace(
+            **{n: v.requires_grad_() for n in VALUES if (v := getattr(p, n)) is not None}
+        )
+        torch.library.opcheck(torch.ops.srnn.hebbian, (*p, True), test_utils="test_schema")
+        torch.library.opcheck(torch.ops.srnn.hebbian, (*p, False))
+
+
+def test_no_second_derivative():
+    p = make()
+    W = p.W.requires_grad_()
+    h, _ = hebbian.solve(p)
+    (first,) = torch.autograd.grad(h.sum(), W, create_graph=True)
+    with pytest.raises(NotImplementedError, match="SRNN_KERNEL=reference"):
+        first.sum().backward()
+
+
+def layer(**options):
+    torch.manual_seed(0)
+    stp = HebbianSTP(6, 5, **options)
+    stp.Gamma.data *= 300
+    x = torch.randn(7, 3, 5)
+    return stp, x, PlasticState(torch.zeros(3, 6), (), stp.initial_state(3, x))
+
+
+def test_the_environment_names_the_kernel(monkeypatch):
+    stp, x, state = layer(normalisation="after", recurrent="new", clamp=0.5)
+    reset = torch.rand(7, 3) < 0.3
+    monkeypatch.setenv("SRNN_KERNEL", "reference")
+    expected, after = run_tanh(x, state, reset, stp)
+    monkeypatch.setenv("SRNN_KERNEL", "auto")
+    h, ours = run_tanh(x, state, reset, stp)
+    assert "hebbian" in str(h.grad_fn)
+    assert "hebbian" not in str(expected.grad_fn)
+    torch.testing.assert_close(h, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours.h, after.h, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(ours.synapses.F, after.synapses.F, rtol=1e-5, atol=1e-6)
+
+
+def test_what_the_kernel_cannot_run_is_left_to_the_loop():
+    class Tripled(HebbianSTP):
+        def transmit(self, z, state, params):
+            current, state = super().transmit(z, state, params)
+            return 3 * current, state
+
+    stp, x, state = layer()
+    plain, _ = run_tanh(x, state, None, stp)
+    other = Tripled(6, 5)
+    other.load_state_dict(stp.state_dict())
+    changed, _ = run_tanh(x, state, None, other)
+    torch.testing.assert_close(changed[0], torch.tanh(3 * torch.atanh(plain[0])))
+    nothing, after = run_tanh(x[:0], state, None, stp)
+    assert nothing.shape == (0, 3, 6)
+    assert after.synapses.F.equal(state.synapses.F)
+    mixed = PlasticState(state.h.double(), (), HebbianState(state.synapses.F.double()))
+    promoted, _ = run_tanh(x, mixed, None, stp)
+    assert promoted.dtype == torch.float64
+    torch.testing.assert_close(promoted.float(), plain)
+
+
+def test_pieces_of_a_sequence_make_the_whole():
+    stp, x, state = layer()
+    whole, end = run_tanh(x, state, None, stp)
+    first, middle = run_tanh(x[:4], state, None, stp)
+    second, last = run_tanh(x[4:], middle, None, stp)
+    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(last.synapses.F, end.synapses.F, rtol=1e-6, atol=1e-7)
+    of_whole = torch.autograd.grad(whole.square().sum(), stp.Gamma)[0]
+    of_parts = torch.autograd.grad(first.square().sum() + second.square().sum(), stp.Gamma)[0]
+    torch.testing.assert_close(of_parts, of_whole, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["h", "F", "begin", "W", "Lambda", "bias"])
+def test_a_shape_that_does_not_fit_is_refused_by_name(name):
+    problem: HebbianProblem = make()
+    wrong = torch.zeros(2, 3, 4, dtype=torch.float64)
+    with pytest.raises(ValueError, match=f"^{name} of the Hebbian synapses must have the shape"):
+        hebbian.solve(problem._replace(**{name: wrong}))
