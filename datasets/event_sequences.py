@@ -17,7 +17,7 @@ from srnn.datasets._draws import check_number
 from srnn.datasets.augment import Augmentation
 from srnn.datasets.binning import BinnedEvents, Binning, Events, EventSource
 from srnn.datasets.event_cache import EventLists, binned
-from srnn.datasets.packed import PackedSpikes, pack
+from srnn.datasets.packed import PackedSpikes, narrowest, pack
 
 Transform = Callable[[Events], Events]
 """A transform of tonic, or any function from the events of a recording to events."""
@@ -221,7 +221,7 @@ class EventSequences(SequenceDataset):
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Inputs [time, batch, channels] float32, targets [batch] int64."""
         row, channel, shape = self._places(indices)
-        place = torch.from_numpy(row * shape[-1] + channel)
+        place = torch.from_numpy(row.astype(np.int64) * shape[-1] + channel)
         inputs = torch.zeros(math.prod(shape))
         if self._binning.binary:
             inputs[place] = 1.0
@@ -238,7 +238,7 @@ class EventSequences(SequenceDataset):
 
     def _places(
         self, indices: Sequence[int]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.signedinteger], tuple[int, int, int]]:
+    ) -> tuple[npt.NDArray[np.signedinteger], npt.NDArray[np.signedinteger], tuple[int, int, int]]:
         """Row, step * batch + sequence, and channel of every event, and the shape of the batch."""
         recordings = self._chosen[np.asarray(indices)]
         shape = (self._binning.steps, len(recordings), self._binning.channels)
@@ -247,7 +247,7 @@ class EventSequences(SequenceDataset):
             events = self._augmentation(
                 events, recordings.tolist(), self._epoch, self._binning.steps, shape[-1]
             )
-        row = events.step.astype(np.int64) * len(recordings) + events.sequence
+        row = events.step.astype(narrowest(shape)) * shape[1] + events.sequence
         return row, events.channel, shape
 
 

@@ -4,6 +4,7 @@ Bit j of word w is channel 64 w + j, little endian; the bits after the last chan
 batch of 64 sequences of 250 steps and 700 channels has 1.4 MB so, and 45 MB as floats.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -49,8 +50,18 @@ class PackedSpikes(NamedTuple):
         return spikes.flatten(-2)[..., : self.channels].float()
 
 
+def narrowest(shape: tuple[int, ...]) -> type[np.signedinteger]:
+    """The dtype in which places of an array of a shape are computed fastest and without overflow.
+
+    Example:
+        >>> narrowest((1000, 256, 700)).__name__, narrowest((10_000, 512, 700)).__name__
+        ('int32', 'int64')
+    """
+    return np.int32 if math.prod(shape) < 2**31 else np.int64
+
+
 def pack(
-    row: npt.NDArray[np.int64],
+    row: npt.NDArray[np.signedinteger],
     channel: npt.NDArray[np.signedinteger],
     shape: tuple[int, int, int],
 ) -> PackedSpikes:
@@ -64,6 +75,7 @@ def pack(
     steps, batch, channels = shape
     words = -(-channels // WORD)
     spikes = np.zeros(steps * batch * words * WORD, np.uint8)
-    spikes[row * (words * WORD) + channel] = 1
+    place = row.astype(narrowest(spikes.shape), copy=False) * (words * WORD) + channel
+    spikes[place.astype(np.int64, copy=False)] = 1  # what NumPy would convert in small pieces
     packed = np.packbits(spikes, bitorder="little").view("<i8").astype(np.int64, copy=False)
     return PackedSpikes(torch.from_numpy(packed.reshape(steps, batch, words)), channels)

@@ -44,40 +44,49 @@ class ReadoutState(NamedTuple):
     steps: int
 
 
-def _softmax_sum(
-    trace: Tensor, counted: Tensor, total: Tensor, steps: int
-) -> tuple[Tensor, Tensor]:
-    total = total + (torch.softmax(trace, dim=-1) * counted).sum(0)
+def _softmax_sum(trace: Tensor, skip: int, total: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    total = total + _without(skip, torch.softmax(trace, dim=-1)).sum(0)
     return total, total
 
 
-def _mean(trace: Tensor, counted: Tensor, total: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    total = total + (trace * counted).sum(0)
+def _mean(trace: Tensor, skip: int, total: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    total = total + _without(skip, trace).sum(0)
     return total / max(steps, 1), total
 
 
-def _count(trace: Tensor, counted: Tensor, total: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    total = total + (trace * counted).sum(0)
+def _count(trace: Tensor, skip: int, total: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    total = total + _without(skip, trace).sum(0)
     return total, total
 
 
-def _last(trace: Tensor, counted: Tensor, total: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+def _last(trace: Tensor, skip: int, total: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     return trace[-1], total
 
 
-def _stream(trace: Tensor, counted: Tensor, total: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+def _stream(trace: Tensor, skip: int, total: Tensor, steps: int) -> tuple[Tensor, Tensor]:
     return trace, total
 
 
-REDUCTIONS: dict[str, Callable[[Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]]] = {
+def _without(skip: int, values: Tensor) -> Tensor:
+    """The values, with zeros in the steps that are left out.
+
+    Zeros and not a slice, which would tie an exported program to some numbers of steps.
+    """
+    if not skip:
+        return values
+    steps = torch.arange(values.shape[0], device=values.device)
+    return values * (steps >= skip).to(values.dtype)[:, None, None]
+
+
+REDUCTIONS: dict[str, Callable[[Tensor, int, Tensor, int], tuple[Tensor, Tensor]]] = {
     "softmax-sum": _softmax_sum,
     "mean": _mean,
     "last": _last,
     "count": _count,
     "stream": _stream,
 }
-"""Reductions by name: (trace [time, batch, classes], mask [time, 1, 1] of the steps after the
-burn-in, running total, number of those steps so far) -> (logits, new total)."""
+"""Reductions by name: (trace [time, batch, classes], number of its first steps that are of the
+burn-in, running total, number of steps after the burn-in so far) -> (logits, new total)."""
 
 
 class Readout(nn.Module):
@@ -173,11 +182,10 @@ class Readout(nn.Module):
                 signal, state.neurons, return_membrane=True, **options
             )
             trace = fired if self.reduction == "count" else trace
-        steps = torch.arange(state.steps, state.steps + spikes.shape[0], device=trace.device)
-        counted = (steps >= self.burn_in).to(trace.dtype)[:, None, None]
+        skip = max(self.burn_in - state.steps, 0)
         seen = state.steps + spikes.shape[0]
         logits, total = REDUCTIONS[self.reduction](
-            trace, counted, state.total, max(seen - self.burn_in, 0)
+            trace, skip, state.total, max(seen - self.burn_in, 0)
         )
         return logits, ReadoutState(neurons, total, seen), fired
 

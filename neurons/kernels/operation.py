@@ -9,6 +9,7 @@ its own affair. So a program that is being traced keeps nothing, and its backwar
 forward pass first.
 """
 
+import functools
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
@@ -30,6 +31,7 @@ _NAMES = [argument.split()[-1] for argument in _PROBLEM.split(",")]
 _TENSORS = [a.split()[-1] for a in _PROBLEM.split(",") if a.split()[0].startswith("Tensor")]
 
 
+@functools.cache
 def backend(kernel: str) -> Backend:
     """The module of a kernel, by its name."""
     return import_module(f".{kernel}_backend", __package__)
@@ -99,12 +101,6 @@ def _of_their_own(tensors: Iterable[Tensor], taken: Iterable[Tensor]) -> list[Te
     return own
 
 
-@torch.library.custom_op(
-    "srnn::sequence",
-    mutates_args=(),
-    schema=f"({_PROBLEM}, str kernel, bool trace, bool backward, bool fired)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor[])",
-)
 def _sequence(*arguments: Any) -> Any:
     *parts, kernel, trace, backward, fired = arguments
     problem = _put_together(parts)
@@ -123,8 +119,7 @@ def _sequence(*arguments: Any) -> Any:
     return *own[: len(results)], own[len(results) :]
 
 
-@_sequence.register_fake
-def _(*arguments: Any) -> Any:
+def _shapes(*arguments: Any) -> Any:
     *parts, _, trace, _, _ = arguments
     problem = _put_together(parts)
     state = problem.membrane
@@ -141,12 +136,6 @@ def _(*arguments: Any) -> Any:
     )
 
 
-@torch.library.custom_op(
-    "srnn::sequence_backward",
-    mutates_args=(),
-    schema=f"({_PROBLEM}, str kernel, Tensor[] kept, Tensor? of_spikes, Tensor? of_membrane, "
-    "Tensor? of_adaptation, Tensor? of_trace, str needed) -> Tensor[]",
-)
 def _sequence_backward(*arguments: Any) -> Any:
     *parts, kernel, kept, spikes, membrane, adaptation, trace, needed = arguments
     problem = _put_together(parts)
@@ -159,57 +148,94 @@ def _sequence_backward(*arguments: Any) -> Any:
     return _of_their_own((getattr(gradients, name) for name in names), [*given, *kept])
 
 
-@_sequence_backward.register_fake
-def _(*arguments: Any) -> Any:
+def _shapes_backward(*arguments: Any) -> Any:
     named = dict(zip(_NAMES, arguments, strict=False))
     return [torch.empty_like(named[name]) for name in arguments[-1].split()]
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-    parts = dict(zip(_NAMES, inputs, strict=False))
-    *_, fired, kept = output
-    ctx.rest = {name: parts[name] for name in _NAMES if name not in _TENSORS}
-    ctx.kernel = inputs[len(_NAMES)]
-    ctx.save_for_backward(*(parts[name] for name in _TENSORS), *kept)
-    ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(fired, *kept)
+class _Sequence(torch.autograd.Function):
+    """What autograd does with the operation."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            *results, fired, kept = torch.ops.srnn.sequence(*arguments)
+        parts = dict(zip(_NAMES, arguments, strict=False))
+        ctx.rest = {name: parts[name] for name in _NAMES if name not in _TENSORS}
+        ctx.kernel = arguments[len(_NAMES)]
+        ctx.save_for_backward(*(parts[name] for name in _TENSORS), *kept)
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(fired)
+        return *results, fired, kept
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        spikes, membrane, adaptation, trace, counts, _, _ = gradients
+        saved = ctx.saved_tensors
+        tensors = dict(zip(_TENSORS, saved, strict=False))
+        parts = [tensors[name] if name in tensors else ctx.rest[name] for name in _NAMES]
+        if counts is not None:
+            spikes = counts if spikes is None else spikes + counts
+            spikes = spikes.expand(ctx.rest["steps"], *counts.shape)
+        wanted = zip(_NAMES, ctx.needs_input_grad, strict=False)
+        needed = [name for name, want in wanted if want and name in Gradients._fields]
+        found = torch.ops.srnn.sequence_backward(
+            *parts,
+            ctx.kernel,
+            saved[len(_TENSORS) :],
+            spikes,
+            membrane,
+            adaptation if tensors["adaptation"] is not None else None,
+            trace,
+            " ".join(needed),
+        )
+        named = dict(zip(needed, found, strict=True))
+        return *(named.get(name) for name in _NAMES), None, None, None, None
 
 
-def _differentiate(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
-    spikes, membrane, adaptation, trace, counts, _, _ = gradients
-    saved = ctx.saved_tensors
-    tensors = dict(zip(_TENSORS, saved, strict=False))
-    parts = [tensors[name] if name in tensors else ctx.rest[name] for name in _NAMES]
-    if counts is not None:
-        spikes = counts if spikes is None else spikes + counts
-        spikes = spikes.expand(ctx.rest["steps"], *counts.shape)
-    wanted = zip(_NAMES, ctx.needs_input_grad, strict=False)
-    needed = [name for name, want in wanted if want and name in Gradients._fields]
-    found = torch.ops.srnn.sequence_backward(
-        *parts,
-        ctx.kernel,
-        saved[len(_TENSORS) :],
-        spikes,
-        membrane,
-        adaptation if tensors["adaptation"] is not None else None,
-        trace,
-        " ".join(needed),
-    )
-    named: dict[str, Any] = dict(zip(needed, found, strict=True))
-    if not ctx.rest["constants"]:
-        named["constants"] = []  # which PyTorch takes for a list of no tensors
-    return *(named.get(name) for name in _NAMES), None, None, None, None
+class _Gradient(torch.autograd.Function):
+    """What autograd does with the operation's gradient: it goes no further."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            return tuple(torch.ops.srnn.sequence_backward(*arguments))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        raise NotImplementedError(
+            "The kernels have no second derivative: set SRNN_KERNEL=reference in the environment "
+            "to differentiate twice."
+        )
 
 
-def _refuse(ctx: Any, *gradients: Any) -> Any:
-    raise NotImplementedError(
-        "The kernels have no second derivative: set SRNN_KERNEL=reference in the environment to "
-        "differentiate twice."
-    )
+# By hand and not by `torch.library.custom_op`, which flattens and rebuilds all arguments as trees
+# several times a call: milliseconds of a training step.
+_library = torch.library.Library("srnn", "FRAGMENT")
 
 
-_sequence.register_autograd(_differentiate, setup_context=_keep)
-_sequence_backward.register_autograd(_refuse)
-for _operation in (_sequence, _sequence_backward):
-    for _device in ("cpu", "cuda"):
-        _operation.register_autocast(_device, torch.float32)
+def _register(name: str, schema: str, run: Any, shapes: Any, differentiated: Any) -> None:
+    _library.define(name + schema, tags=(torch.Tag.pt2_compliant_tag,))
+    _library.impl(name, run, "CompositeExplicitAutograd")
+    _library.impl(name, differentiated, "Autograd")
+    torch.library.register_fake(f"srnn::{name}", shapes, lib=_library)
+    for device in ("cpu", "cuda"):
+        torch.library.register_autocast(f"srnn::{name}", device, torch.float32, lib=_library)
+
+
+_register(
+    "sequence",
+    f"({_PROBLEM}, str kernel, bool trace, bool backward, bool fired)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor[])",
+    _sequence,
+    _shapes,
+    lambda *arguments: _Sequence.apply(*arguments),
+)
+_register(
+    "sequence_backward",
+    f"({_PROBLEM}, str kernel, Tensor[] kept, Tensor? of_spikes, Tensor? of_membrane, "
+    "Tensor? of_adaptation, Tensor? of_trace, str needed) -> Tensor[]",
+    _sequence_backward,
+    _shapes_backward,
+    lambda *arguments: list(_Gradient.apply(*arguments)),
+)

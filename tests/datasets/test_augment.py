@@ -150,17 +150,16 @@ def test_events_move_independently():
 
 def test_the_forgotten_time_within_a_step_is_unbiased():
     # With F close to 1 a step is kept unless F (s + U) crosses an edge: of step 99 and F = 1 + a,
-    # a share of 99.5 a does. Without U, all of them would or none.
+    # a share of 99.5 a does. Without U, all of them would or none. An event far away tells F.
+    far = 10**6
     word = [(99, channel) for channel in range(700)]
     crossed, expected = [], []
     for epoch in range(60):
         augmentation = Augmentation(stretch=0.004, seed=1)
-        factor = np.random.default_rng([1, epoch, 0])
-        factor.integers(0, 1)
-        speed = factor.uniform(1 - 0.004, 1 + 0.004)
-        (moved,) = vary(augmentation, [word], epoch=epoch)
-        crossed.append(np.mean([step - 99 for step, _ in moved]))
-        expected.append(99.5 * (speed - 1))
+        (moved,) = vary(augmentation, [[*word, (far, 0)]], epoch=epoch, steps=2 * far)
+        *near, (last, _) = sorted(moved)
+        crossed.append(np.mean([step - 99 for step, _ in near]))
+        expected.append(99.5 * ((last + 0.5) / (far + 0.5) - 1))
     np.testing.assert_allclose(crossed, expected, atol=0.1)
     assert np.mean(np.subtract(crossed, expected)) == pytest.approx(0, abs=0.01)
 
