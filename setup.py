@@ -21,8 +21,10 @@ FLAGS = [
     *("-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wno-psabi"),
     *("-fno-math-errno", "-fno-trapping-math"),
 ]
-# step.cpp must round as often as the reference does; see there.
-CONTRACT = {"step": "off", "forward": "fast", "backward": "fast", "scan": "fast"}
+# Compiled once.
+INTERFACE = ("api", "hebbian_api")
+# Compiled for each level. step.cpp must round as often as the reference does; see there.
+CONTRACT = {"step": "off", "forward": "fast", "backward": "fast", "scan": "fast", "hebbian": "fast"}
 
 
 class BuildKernel(build_ext):
@@ -32,7 +34,9 @@ class BuildKernel(build_ext):
         """Compile and link the one extension that there is."""
         compiler = self.compiler
         objects = compiler.compile(
-            [f"{FOLDER}/api.cpp"], output_dir=self.build_temp, extra_postargs=FLAGS
+            [f"{FOLDER}/{source}.cpp" for source in INTERFACE],
+            output_dir=self.build_temp,
+            extra_postargs=FLAGS,
         )
         for level, instructions in LEVELS.items():
             for source, contract in CONTRACT.items():

@@ -20,22 +20,16 @@ and Forget".
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from srnn.neurons.kernels.reference import check_reset
-from srnn.neurons.plasticity import HebbianSTP, PlasticState, run
+from srnn.neurons.plasticity import HebbianSTP, PlasticState, run_tanh
 
-from .network import Record
+from .baselines import Baseline
 from .readout import Readout
-
-
-def _tanh(current: Tensor, h: Tensor, state: tuple[()]) -> tuple[Tensor, tuple[()]]:
-    """One step of the units, which have no state of their own but h."""
-    return torch.tanh(current), state
 
 
 class STPNLayer(nn.Module):
@@ -52,6 +46,8 @@ class STPNLayer(nn.Module):
 
     def __init__(self, inputs: int, units: int, **synapses: Any) -> None:
         super().__init__()
+        self.input_size = inputs
+        self.hidden_size = units
         self.plasticity = HebbianSTP(units, inputs, **synapses)
 
     def initial_state(self, batch: int, like: Tensor) -> PlasticState:
@@ -81,12 +77,11 @@ class STPNLayer(nn.Module):
                 f"got {list(inputs.shape)}."
             )
         check_reset(reset, inputs.shape)
-        initial = self.initial_state(inputs.shape[1], inputs)
-        before = initial if state is None else state
-        return run(inputs, before, initial, reset, self.plasticity, _tanh)
+        before = self.initial_state(inputs.shape[1], inputs) if state is None else state
+        return run_tanh(inputs, before, reset, self.plasticity)
 
 
-class STPN(nn.Module):
+class STPN(Baseline):
     """Short-term plasticity network; called as :class:`srnn.SRNN` is.
 
     What its record holds of spikes is empty.
@@ -113,6 +108,8 @@ class STPN(nn.Module):
         torch.Size([8, 37])
     """
 
+    kind = STPNLayer
+
     def __init__(
         self,
         inputs: int,
@@ -122,75 +119,14 @@ class STPN(nn.Module):
         readout: str | Readout = "last",
         **synapses: Any,
     ) -> None:
-        super().__init__()
-        if not hidden or min(inputs, classes, *hidden) < 1:
-            raise ValueError(
-                "A network needs at least one channel, one unit in each of one or more hidden "
-                f"layers and one class; got {inputs}, {list(hidden)} and {classes}."
-            )
-        self.layers: Any = nn.ModuleList(
-            STPNLayer(below, width, **synapses) for below, width in pairwise([inputs, *hidden])
-        )
-        self.readout = (
-            readout
-            if isinstance(readout, Readout)
-            else Readout(hidden[-1], classes, readout, neuron=nn.Identity())
-        )
-        if self.readout.spikes:
-            raise ValueError(
-                "STPN is a non-spiking network: give it a readout without spiking neurons."
-            )
+        layer = partial(STPNLayer, **synapses)
+        super().__init__(inputs, hidden, classes, readout=readout, layer=layer)
 
-    def forward(
-        self,
-        inputs: Tensor,
-        state: tuple[Any, ...] | None = None,
-        *,
-        reset: Tensor | None = None,
-        keep_membranes: bool = False,
-    ) -> tuple[Tensor, Record]:
-        """Run over a batch of sequences, or over the next piece of it.
+    def _initialise(self) -> None:
+        """Leave the parameters as their modules draw them, as published."""
 
-        Args:
-            inputs: [time, batch, channels].
-            state: ``record.state`` of the piece before; None at the beginning.
-            reset: mask [time, batch] of steps that begin a new episode (readout ``"stream"`` only).
-            keep_membranes: whether the record holds the activity of each layer, [time, batch,
-                units], where that of a spiking network has its membranes.
-
-        Returns:
-            The logits, [batch, classes], or [time, batch, classes] for the readout ``"stream"``;
-            and the record, without spikes.
-
-        Raises:
-            ValueError: if a shape does not fit.
-        """
-        signal = inputs.to(self.readout.projection.weight.dtype)
-        states: list[Any] = []
-        hidden = []
-        for i, layer in enumerate(self.layers):
-            signal, after = layer(signal, None if state is None else state[i], reset=reset)
-            hidden.append(signal)
-            states.append(after)
-        before = None if state is None else state[-1]
-        logits, after, _ = self.readout(signal, before, reset=reset)
-        return logits, Record(
-            counts=(),
-            steps=len(inputs),
-            state=(*states, after),
-            membranes=tuple(hidden) if keep_membranes else None,
-        )
-
-    def named_layers(self) -> list[tuple[str, Any]]:
-        """Hidden layers and readout, by name."""
-        hidden = [(f"layer{i}", layer) for i, layer in enumerate(self.layers, start=1)]
-        return [*hidden, ("readout", self.readout)]
-
-    def layer_names(self) -> list[str]:
-        """Names of the layers that spike: none."""
-        return []
-
-    def time_constants(self) -> dict[str, Tensor]:
-        """Time constants by name, of which there are some only where the readout leaks."""
-        tau = getattr(self.readout.neuron, "tau_mem", None)
-        return {} if tau is None else {"readout.tau_mem": tau.tau.detach().clone().flatten()}
+    def _run(
+        self, layer: Any, signal: Tensor, state: Any, reset: Tensor | None
+    ) -> tuple[Tensor, Any]:
+        """Run a layer over a sequence."""
+        return layer(signal, state, reset=reset)

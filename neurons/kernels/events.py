@@ -90,6 +90,7 @@ class EventBatch(NamedTuple):
 
     def _unpacked(self) -> Tensor:
         """The bits as numbers 0 and 1, [time * batch, channels]."""
+        assert isinstance(self.events, Bits)
         (words,) = self.events
         bits = torch.arange(WORD, device=words.device)
         return ((words[..., None] >> bits) & 1).flatten(1)[:, : self.shape[-1]]
@@ -97,8 +98,11 @@ class EventBatch(NamedTuple):
     def to(self, *args: object, **keywords: object) -> "EventBatch":
         """Move the events to a device, as :meth:`torch.Tensor.to` does; their types stay."""
         device = torch.empty(0).to(*args, **keywords).device  # type: ignore[call-overload]
-        parts = (None if part is None else part.to(device) for part in self.events)
-        return EventBatch(type(self.events)(*parts), self.shape)
+        if isinstance(self.events, Bits):
+            return EventBatch(Bits(self.events.words.to(device)), self.shape)
+        offsets, channels, values = self.events
+        values = None if values is None else values.to(device)
+        return EventBatch(Events(offsets.to(device), channels.to(device), values), self.shape)
 
 
 class Note(NamedTuple):

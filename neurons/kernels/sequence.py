@@ -5,7 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
+from ..plasticity.sequence import PlasticState, run
 from ..reset import RECURRENT_RESETS
 from . import reference
 from .choice import choose, plain
@@ -26,7 +28,8 @@ def shape_after(signal: Signal, projection: nn.Module | None) -> tuple[int, ...]
     shape = tuple(signal.shape)
     if not isinstance(projection, nn.Linear) or not shape:
         return shape
-    if shape[-1] != projection.in_features:
+    lazy = isinstance(projection, LazyModuleMixin)  # which takes what it is first given
+    if shape[-1] != projection.in_features and not lazy:
         raise ValueError(
             f"The projection expects an input of shape [time, batch, {projection.in_features}], "
             f"got {list(shape)}."
@@ -34,11 +37,18 @@ def shape_after(signal: Signal, projection: nn.Module | None) -> tuple[int, ...]
     return (*shape[:-1], projection.out_features)
 
 
-def current_of(signal: Signal, projection: nn.Module | None) -> Tensor:
-    """Compute the current of every step, [time, batch, neurons]."""
+def current_of(
+    signal: Signal, projection: nn.Module | None, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Compute the current of every step, [time, batch, neurons].
+
+    Events become numbers of the dtype of the projection; without weights there, of ``dtype``.
+    """
     if isinstance(signal, EventBatch):
         weight = None if projection is None else next(projection.parameters(), None)
-        signal = signal.dense(torch.get_default_dtype() if weight is None else weight.dtype)
+        signal = signal.dense(
+            dtype or torch.get_default_dtype() if weight is None else weight.dtype
+        )
     return signal if projection is None else projection(signal)
 
 
@@ -63,6 +73,8 @@ def run_layer(
     Returns:
         The spikes [time, batch, neurons], the final state, and the membrane likewise or None.
     """
+    if getattr(layer, "plasticity", None) is not None:
+        return _run_plastic(layer, signal, projection, state, reset, with_membrane)
     signal, projection = _hidden_call(signal, projection)
     shape = shape_after(signal, projection)
     params = layer.params()
@@ -73,7 +85,7 @@ def run_layer(
         device = values["alpha"].device
         kernel = choose(layer, shape, device, [t.dtype for t in tensors if t is not None])
     if values is None or kernel == "reference":
-        current = current_of(signal, projection)
+        current = current_of(signal, projection, layer.threshold.dtype)
         initial = layer.initial_state(current.new_empty(current.shape[1:]))
         spikes = initial.spikes if state is None else state.spikes
         before = initial if state is None else layer._with_crossings(state, params)
@@ -94,7 +106,7 @@ def run_layer(
     recurrent = getattr(layer, "recurrent", None)
     spike = layer.spike_grad
     problem = Problem(
-        **_source(signal, projection, kernel),
+        **_source(signal, projection, kernel, values["alpha"].dtype),
         steps=shape[0],
         recurrent=None if recurrent is None else recurrent.weight,
         recurrent_bias=None if recurrent is None else recurrent.bias,
@@ -124,6 +136,37 @@ def run_layer(
     return solution.spikes, after, solution.trace
 
 
+def _run_plastic(
+    layer: Any,
+    signal: Signal,
+    projection: nn.Module | None,
+    state: PlasticState | None,
+    reset: Tensor | None,
+    with_membrane: bool,
+) -> tuple[Tensor, PlasticState, Tensor | None]:
+    """Run a layer whose recurrent synapses have a state; as :func:`run_layer`."""
+    stp, params = layer.plasticity, layer.params()
+    given = current_of(signal, projection, stp.W.dtype)
+    like = given.new_empty(given.shape[1], stp.neurons)
+    neurons = layer.initial_state(like)
+    initial = PlasticState(neurons.spikes, neurons, stp.initial_state(len(like), like))
+    before = initial
+    if state is not None:
+        before = state._replace(neurons=layer._with_crossings(state.neurons, params))
+    membranes = []
+
+    def advance(current: Tensor, spikes: Tensor, neurons: Any) -> tuple[Tensor, Any]:
+        spikes, neurons = layer._advance(current, spikes, neurons, params)
+        if with_membrane:
+            membranes.append(neurons.membrane)
+        return spikes, neurons
+
+    outputs, after = run(given, before, initial, reset, stp, advance)
+    if not with_membrane:
+        return outputs, after, None
+    return outputs, after, torch.stack(membranes) if membranes else torch.zeros_like(outputs)
+
+
 def run_integrator(
     layer: nn.Module,
     signal: Signal,
@@ -151,11 +194,11 @@ def run_integrator(
     tensors = [alpha, membrane, *_tensors(signal, projection)]
     kernel = choose(layer, shape, alpha.device, [t.dtype for t in tensors if t is not None])
     if kernel == "reference" or not shape[0]:
-        return current_of(signal, projection)
+        return current_of(signal, projection, alpha.dtype)
     alpha = alpha.expand(shape[-1])
     zeros = alpha.new_zeros(shape[1:])
     problem = Problem(
-        **_source(signal, projection, kernel),
+        **_source(signal, projection, kernel, alpha.dtype),
         steps=shape[0],
         recurrent=None,
         recurrent_bias=None,
@@ -189,18 +232,18 @@ def _tensors(signal: Signal, projection: nn.Module | None) -> list[Tensor | None
     return [*dense, *(() if projection is None else projection.parameters())]
 
 
-def _source(signal: Signal, projection: Any, kernel: str) -> dict[str, Any]:
-    """The part of a problem that says where the current comes from."""
+def _source(signal: Signal, projection: Any, kernel: str, dtype: torch.dtype) -> dict[str, Any]:
+    """The part of a problem that says where the current comes from, in the dtype of the layer."""
     source: dict[str, Any] = dict.fromkeys(
         ("current", "inputs", "events", "projection", "projection_bias")
     )
     if projection is None:
-        return source | {"current": current_of(signal, None)}
+        return source | {"current": current_of(signal, None, dtype)}
     source |= {"projection": projection.weight, "projection_bias": projection.bias}
     if isinstance(signal, EventBatch):
         events = signal.events if kernel == "cpu" else signal.lists()
         if isinstance(events, Events) and events.values is not None:
-            events = events._replace(values=events.values.to(projection.weight.dtype))
+            events = events._replace(values=events.values.to(dtype))
         return source | {"events": events}
     known = noted(signal)
     return source | {"inputs": signal, "events": None if known is None else known.fired}

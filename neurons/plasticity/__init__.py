@@ -12,6 +12,7 @@ from .plugin import Plasticity
 from .proxy import conductance_proxy
 from .rleaky import PlasticRLeaky
 from .sequence import PlasticState, plastic_step, restart, run
+from .tanh import run_tanh
 from .tsodyks_markram import (
     TsodyksMarkramParams,
     TsodyksMarkramState,
@@ -43,6 +44,7 @@ __all__ = [
     "plastic_step",
     "restart",
     "run",
+    "run_tanh",
     "tsodyks_markram_transmit",
     "tsodyks_markram_update",
 ]
