@@ -211,11 +211,27 @@ class SpikingLayer(Registered):
             return given
         return lambda distance: given(distance).to(distance.dtype)
 
+    def _advance_hidden(
+        self, input_: Tensor, spikes: Tensor, state: Any, params: Any, hidden: dict[str, Tensor]
+    ) -> tuple[Tensor, Any, dict[str, Tensor]]:
+        """One step of the step call, which returns the new hidden states by name too."""
+        spikes, state = self._advance(input_, spikes, state, params)
+        return spikes, state, {name: getattr(state, name) for name in hidden}
+
     # -------------------------------------------------------------------- snnTorch's step call
 
     def _hidden_states(self) -> list[str]:
         """States that snnTorch's tuples do not carry: kept as buffers under their own names."""
         return [name for name in self.state_type._fields if name not in ("spikes", "membrane")]
+
+    def _hidden_start(self, like: Tensor) -> dict[str, Tensor]:
+        """Hidden states before the first step of neurons of the shape of ``like``."""
+        initial = self.initial_state(like)
+        return {name: getattr(initial, name) for name in self._hidden_states()}
+
+    def _like_neurons(self, input_: Tensor) -> Tensor:
+        """A tensor of the shape of the neurons that an input reaches."""
+        return input_
 
     def _refuse_states(self, *given: Tensor | None) -> None:
         if self.init_hidden and any(state is not None for state in given):
@@ -228,11 +244,12 @@ class SpikingLayer(Registered):
         self, input_: Tensor, spikes: Tensor | None, mem: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         params = self.params()
-        initial = self.initial_state(input_)
+        like = self._like_neurons(input_)
+        initial = self.initial_state(like)
         kept = self.mem
         mem = kept if mem is None else mem
         # snnTorch's users begin a sequence with a membrane of zeros, and know of no other state.
-        hidden = self._hidden_states()
+        hidden = self._hidden_start(like)
         anew: bool | Tensor = False
         if hidden and mem is not kept:
             anew = ~mem.any()
@@ -242,27 +259,26 @@ class SpikingLayer(Registered):
         # Whoever detached the membrane truncates the gradient here.
         truncated = self._kept_gradient and not mem.requires_grad
         state = initial
-        if mem.shape == input_.shape:
-            for name in hidden:
+        if mem.shape == like.shape:
+            for name, start in hidden.items():
                 value = getattr(self, name)
-                if value.shape != mem.shape or anew is True:
+                if value.shape != start.shape or anew is True:
                     continue
                 value = value.detach() if truncated else value
-                if isinstance(anew, Tensor):
-                    value = torch.where(anew, getattr(initial, name), value)
-                state = state._replace(**{name: value})
-            state = self._with_crossings(state._replace(membrane=mem), params)
-        if spikes is None or spikes.shape != input_.shape:
+                hidden[name] = torch.where(anew, start, value) if anew is not False else value
+            own = {name: hidden[name] for name in self.state_type._fields if name in hidden}
+            state = self._with_crossings(state._replace(membrane=mem, **own), params)
+        if spikes is None or spikes.shape != like.shape:
             spikes = initial.spikes
-        spikes, state = self._advance(input_, spikes, state, params)
+        spikes, state, hidden = self._advance_hidden(input_, spikes, state, params, hidden)
         mem = state.membrane
-        for name in hidden:
-            value = getattr(state, name)
+        for name, value in hidden.items():
             self._keep(name, value)
             if value.requires_grad and not mem.requires_grad:
                 # As in an adaptive layer on data whose reset is detached. Tie the membrane to the
                 # graph, by a gradient of zero, or nobody could truncate there by detaching it.
-                mem = torch.where(mem.new_ones((), dtype=torch.bool), mem, value.to(mem.dtype))
+                tie = value if value.shape == mem.shape else value.flatten(1)[:, :1]
+                mem = torch.where(mem.new_ones((), dtype=torch.bool), mem, tie.to(mem.dtype))
         self._keep("mem", mem)
         self._kept_gradient = mem.requires_grad
         return spikes, mem
@@ -284,10 +300,9 @@ class SpikingLayer(Registered):
         super().__setattr__(name, value)
         if name != "mem" or not isinstance(value, Tensor):
             return
-        if (hidden := self._hidden_states()) and not bool(value.any()):
-            initial = self.initial_state(value)
-            for state in hidden:
-                self._keep(state, getattr(initial, state))
+        if self._hidden_states() and not bool(value.any()):
+            for state, start in self._hidden_start(value).items():
+                self._keep(state, start)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         """Load the reset mechanism too, which snnTorch keeps as a number and goes by as a name."""
@@ -302,6 +317,11 @@ class SpikingLayer(Registered):
         self._reset_mechanism = names[number]
 
     # -------------------------------------------------------------------------- whole sequences
+
+    def _expects(self) -> tuple[str, int | str]:
+        """What a sequence has to be, and the width of it, in words for a message."""
+        features = self._size()
+        return "a current", "neurons" if features is None else features[0]
 
     def forward_sequence(
         self,
@@ -319,7 +339,8 @@ class SpikingLayer(Registered):
         :func:`srnn.kernel_info` for the kernels.
 
         Args:
-            input_: current of every step, [time, batch, neurons], before the recurrent part.
+            input_: current of every step, [time, batch, neurons], before the recurrent part; the
+                activity of the inputs, [time, batch, channels], where plastic synapses cover them.
             state: where to start from, as returned by an earlier call; None for the initial state.
             reset: mask [time, batch]; where it is true, the state is put to its initial value
                 before that step, as at the start of a new episode.
@@ -335,13 +356,12 @@ class SpikingLayer(Registered):
         Raises:
             ValueError: if a shape does not fit.
         """
-        features = self._size()
         shape = sequence.shape_after(input_, projection)
         told = projection is None or isinstance(projection, nn.Linear)
-        if len(shape) < 3 or (told and self.linear_features and shape[-1] != self.linear_features):
-            neurons = "neurons" if features is None else features[0]
+        kind, width = self._expects()
+        if len(shape) < 3 or (told and self.linear_features and shape[-1] != width):
             raise ValueError(
-                f"{type(self).__name__} expects a current of shape [time, batch, {neurons}], "
+                f"{type(self).__name__} expects {kind} of shape [time, batch, {width}], "
                 f"got {list(shape)}."
             )
         reference.check_reset(reset, shape)

@@ -1,13 +1,18 @@
 """The two ways to wire a spiking layer: without and with recurrent connections.
 
-Each carries the call form of the snnTorch class that it stands for.
+Each carries the call form of the snnTorch class that it stands for. Recurrent connections may be
+plastic: a plugin then holds them in the place of snnTorch's, and its state is kept, reset and
+detached as the neurons' own.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
 from ._layer import SpikingLayer
+from .plasticity.plugin import Plasticity
+from .plasticity.sequence import PlasticState, plastic_step
 from .reset import FEED_FORWARD_RESETS, RECURRENT_RESETS
 
 
@@ -54,12 +59,69 @@ class Recurrent(SpikingLayer):
     V: Tensor
     recurrent: nn.Module
 
-    def _set_up(self, **keywords: Any) -> None:
+    plasticity: Plasticity | None
+
+    def _set_up(
+        self,
+        *,
+        plasticity: Plasticity | Callable[..., Plasticity] | None = None,
+        plastic_inputs: int = 0,
+        **keywords: Any,
+    ) -> None:
+        stp = _plugin(plasticity, plastic_inputs, keywords)
         super()._set_up(**keywords)
+        self.plasticity = stp
+        if stp is not None:
+            del self.recurrent
+            for name in self._synapse_states():
+                self.register_buffer(name, self.mem.new_zeros(0), persistent=False)
         if "V" in self._buffers:
             # snnTorch's fixed weights are a plain attribute here, which no conversion reaches.
             del self.recurrent.V
             self.recurrent.register_buffer("V", self.V, persistent=False)
+
+    def _synapse_states(self) -> list[str]:
+        stp = getattr(self, "plasticity", None)  # not there yet while snnTorch sets the layer up
+        return [] if stp is None else [f"synapse_{name}" for name in stp.state_type._fields]
+
+    def _hidden_states(self) -> list[str]:
+        return [*super()._hidden_states(), *self._synapse_states()]
+
+    def _hidden_start(self, like: Tensor) -> dict[str, Tensor]:
+        initial = self.initial_state(like)
+        start = {name: getattr(initial, name) for name in super()._hidden_states()}
+        if names := self._synapse_states():
+            assert self.plasticity is not None
+            synapses = self.plasticity.initial_state(len(like), like)
+            start |= dict(zip(names, synapses, strict=True))
+        return start
+
+    def _like_neurons(self, input_: Tensor) -> Tensor:
+        if self.plasticity is None:
+            return input_
+        return input_.new_empty(len(input_), self.plasticity.neurons)
+
+    def _advance_hidden(
+        self, input_: Tensor, spikes: Tensor, state: Any, params: Any, hidden: dict[str, Tensor]
+    ) -> tuple[Tensor, Any, dict[str, Tensor]]:
+        stp = self.plasticity
+        if stp is None:
+            return super()._advance_hidden(input_, spikes, state, params, hidden)
+        names = self._synapse_states()
+        synapses = stp.state_type(*(hidden[name] for name in names))
+
+        def advance(current: Tensor, spikes: Tensor, state: Any) -> tuple[Tensor, Any]:
+            return self._advance(current, spikes, state, params)
+
+        before = PlasticState(spikes, state, synapses)
+        spikes, after = plastic_step(input_, before, stp, stp.params(), advance)
+        own = {name: getattr(after.neurons, name) for name in hidden if name not in names}
+        return spikes, after.neurons, own | dict(zip(names, after.synapses, strict=True))
+
+    def _expects(self) -> tuple[str, int | str]:
+        if self.plasticity is not None and self.plasticity.inputs:
+            return "an input", self.plasticity.inputs
+        return super()._expects()
 
     def _share_fixed_weights(self) -> None:
         if "V" in self._buffers:
@@ -74,8 +136,9 @@ class Recurrent(SpikingLayer):
         super()._load_from_state_dict(*args)
         self._share_fixed_weights()
 
-    def _recurrent_current(self, spikes: Tensor) -> Tensor:
-        return self.recurrent(spikes)
+    def _recurrent_current(self, spikes: Tensor) -> Tensor | None:
+        # What plastic synapses deliver is part of the input already.
+        return None if self.plasticity is not None else self.recurrent(spikes)
 
     def forward(
         self, input_: Tensor, spk: Tensor | None = None, mem: Tensor | None = None
@@ -83,7 +146,8 @@ class Recurrent(SpikingLayer):
         """Advance by one step, in snnTorch's form.
 
         Args:
-            input_: current, [batch, neurons], before the recurrent part.
+            input_: current, [batch, neurons], before the recurrent part; the activity of the
+                inputs, [batch, channels], where plastic synapses cover them.
             spk: spikes of the step before, [batch, neurons]; None for those that the layer kept.
             mem: membrane of the step before, [batch, neurons]; None for the one that the layer
                 kept.
@@ -98,3 +162,33 @@ class Recurrent(SpikingLayer):
         spk, mem = self._step_call(input_, self.spk if spk is None else spk, mem)
         self._keep("spk", spk)
         return self._returned(spk, mem)
+
+
+_REPLACED = ("V", "all_to_all", "conv2d_channels", "kernel_size", "learn_recurrent")
+
+
+def _plugin(given: Any, inputs: int, keywords: dict[str, Any]) -> Plasticity | None:
+    """Make the plugin of what a user gave, and see to it that it fits the layer.
+
+    Args:
+        given: a plugin, or what makes one of the numbers of neurons and inputs, or None.
+        inputs: number of input lines to cover.
+        keywords: those of the layer; a plugin that is given whole says how many neurons there are.
+    """
+    if given is None:
+        if inputs:
+            raise ValueError("plastic_inputs counts inputs of a plasticity: give one, or neither.")
+        return None
+    if refused := [name for name in _REPLACED if name in keywords]:
+        raise TypeError(f"The plasticity holds the recurrent connections: leave out {refused}.")
+    whole = isinstance(given, Plasticity)
+    neurons = keywords.setdefault("linear_features", given.neurons if whole else None)
+    if neurons is None:
+        raise TypeError("Plastic synapses are made for a number of neurons: give linear_features.")
+    stp: Plasticity = given if whole else given(neurons, inputs)
+    if stp.neurons != neurons or (inputs and stp.inputs != inputs):
+        raise ValueError(
+            f"The plasticity is made for {stp.neurons} neurons and {stp.inputs} inputs, the layer "
+            f"for {neurons} and {inputs}."
+        )
+    return stp

@@ -27,7 +27,7 @@ Sources: Elman 1990 (Cognitive Science 14); Cho et al. 2014 (EMNLP); Hochreiter 
 (Neural Computation 9); bias of the forget gate: Jozefowicz, Zaremba and Sutskever 2015 (ICML).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -49,6 +49,7 @@ class Baseline(nn.Module):
         classes: number of classes.
         readout: a :class:`Readout` without spiking neurons, or the name of a reduction for one
             without any neurons.
+        layer: makes a layer from its numbers of inputs and units; by default torch's, of the kind.
 
     Raises:
         ValueError: for sizes below one, or a readout that counts spikes.
@@ -60,8 +61,8 @@ class Baseline(nn.Module):
         (torch.Size([8, 20]), ())
     """
 
-    kind: type[nn.RNNBase]
-    """Torch's layer."""
+    kind: type[nn.Module]
+    """Class of the layers; an object has ``input_size`` and ``hidden_size``, as torch's have."""
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Baseline(nn.Module):
         classes: int,
         *,
         readout: str | Readout = "mean",
+        layer: Callable[[int, int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
         if not hidden or min(inputs, classes, *hidden) < 1:
@@ -77,7 +79,7 @@ class Baseline(nn.Module):
                 "A network needs at least one channel, one unit in each of one or more hidden "
                 f"layers and one class; got {inputs}, {list(hidden)} and {classes}."
             )
-        make: Any = self.kind
+        make: Any = self.kind if layer is None else layer
         # A module for each layer, since torch's stacks have one width.
         self.layers: Any = nn.ModuleList(
             make(below, width) for below, width in pairwise([inputs, *hidden])
@@ -96,6 +98,7 @@ class Baseline(nn.Module):
 
     @torch.no_grad()
     def _initialise(self) -> None:
+        """Draw the weights as the table of this module says."""
         for layer in self.layers:
             n = layer.hidden_size
             for weight in layer.weight_ih_l0.split(n):
@@ -141,7 +144,7 @@ class Baseline(nn.Module):
         signal = inputs.to(self.readout.projection.weight.dtype)
         hidden, states = [], []
         for i, layer in enumerate(self.layers):
-            signal, after = _run(layer, signal, None if state is None else state[i], reset)
+            signal, after = self._run(layer, signal, None if state is None else state[i], reset)
             hidden.append(signal)
             states.append(after)
         before = None if state is None else state[-1]
@@ -152,6 +155,28 @@ class Baseline(nn.Module):
             state=(*states, after),
             membranes=tuple(hidden) if keep_membranes else None,
         )
+
+    def _run(
+        self, layer: Any, signal: Tensor, state: Any, reset: Tensor | None
+    ) -> tuple[Tensor, Any]:
+        """Run a layer over a sequence, in the pieces between which some episode begins anew.
+
+        A layer of torch's takes no mask.
+        """
+        bounds = {0, len(signal)}
+        if reset is not None:
+            bounds |= set(reset.any(1).nonzero().flatten().tolist())
+        outputs = []
+        for begin, end in pairwise(sorted(bounds)):
+            if reset is not None and state is not None:
+                goes_on = ~reset[begin][:, None]
+                state = tuple(torch.where(goes_on, part, 0.0) for part in state)
+            given: Any = state if isinstance(layer, nn.LSTM) or state is None else state[0]
+            output, after = layer(signal[begin:end], given)
+            outputs.append(output)
+            state = after if isinstance(after, tuple) else (after,)
+        assert state is not None
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs), state
 
     def named_layers(self) -> list[tuple[str, Any]]:
         """Hidden layers and readout, by name."""
@@ -184,23 +209,3 @@ class LSTM(Baseline):
     """Long short-term memory; see :class:`Baseline`."""
 
     kind = nn.LSTM
-
-
-def _run(
-    layer: nn.RNNBase, signal: Tensor, state: tuple[Tensor, ...] | None, reset: Tensor | None
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a layer over a sequence, in the pieces between which some episode begins anew."""
-    bounds = {0, len(signal)}
-    if reset is not None:
-        bounds |= set(reset.any(1).nonzero().flatten().tolist())
-    outputs = []
-    for begin, end in pairwise(sorted(bounds)):
-        if reset is not None and state is not None:
-            goes_on = ~reset[begin][:, None]
-            state = tuple(torch.where(goes_on, part, 0.0) for part in state)
-        given: Any = state if isinstance(layer, nn.LSTM) or state is None else state[0]
-        output, after = layer(signal[begin:end], given)
-        outputs.append(output)
-        state = after if isinstance(after, tuple) else (after,)
-    assert state is not None
-    return outputs[0] if len(outputs) == 1 else torch.cat(outputs), state

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from srnn.neurons import LI, RALIF, TimeConstant
 from srnn.neurons.kernels import EventBatch
 from srnn.neurons.kernels.choice import takes_projection, untouched
-from srnn.neurons.kernels.events import counts_of
+from srnn.neurons.kernels.events import counts_of, forget
 from srnn.neurons.kernels.sequence import current_of
+from srnn.neurons.plasticity import Plasticity
 
 from .readout import Readout
 
@@ -64,7 +65,8 @@ class Layer(nn.Module):
     """A projection and a layer of neurons, with an optional module between them.
 
     Args:
-        projection: from the spikes below to a current, for example ``nn.Linear``.
+        projection: from the spikes below to a current, for example ``nn.Linear``; ``nn.Identity()``
+            where the neurons' plastic synapses cover the inputs.
         neuron: a layer with ``forward_sequence``.
         between: any module on the current of a whole sequence, [time, batch, neurons]: a norm, or
             one with a state and ``forward_sequence``, as :class:`srnn.Delay`.
@@ -77,6 +79,22 @@ class Layer(nn.Module):
         self.projection: Any = projection
         self.between: Any = nn.Identity() if between is None else between
         self.neuron: Any = neuron
+
+    @property
+    def synapses(self) -> Plasticity | None:
+        """The plastic synapses that stand in the place of a projection; None for a projection."""
+        stp = getattr(self.neuron, "plasticity", None)
+        return stp if stp is not None and stp.inputs else None
+
+    @property
+    def input_size(self) -> int:
+        """Number of channels that the layer is given."""
+        return self.projection.in_features if self.synapses is None else self.synapses.inputs
+
+    @property
+    def hidden_size(self) -> int:
+        """Number of neurons."""
+        return self.projection.out_features if self.synapses is None else self.synapses.neurons
 
     def forward(
         self,
@@ -118,20 +136,28 @@ class SRNN(nn.Module):
         readout: a :class:`Readout`, or the name of a reduction for one with default output neurons.
         input_gain: projections start as this multiple of Xavier's uniform weights.
         recurrent_gain: recurrent weights start as this multiple of an orthogonal matrix, in
-            recurrent layers. Zero is what the published PS-MNIST code uses.
+            recurrent layers, or of what a plugin draws. Zero is what the published PS-MNIST code
+            uses.
         between: makes the module between projection and neuron of a layer, given its number of
             neurons.
+        plastic_inputs: whether the ``plasticity`` among the neuron's options covers the inputs of a
+            layer as well, in the place of its projection.
         **neuron_options: keywords of the neuron class: ``tau_mem``, ``tau_adapt``, ``threshold``,
-            ... Every layer gets its own copy of them.
+            ``plasticity``, ... Every layer gets its own copy of them.
 
     Raises:
-        ValueError: for sizes below one, or options that the neuron refuses.
+        ValueError: for sizes below one, options that the neuron refuses, or a module between a
+            projection and neurons where there is no projection.
 
     Example:
         >>> net = SRNN(700, [128, 128], 20, tau_mem="normal(20, 5)", tau_adapt="normal(150, 10)")
         >>> logits, record = net(torch.rand(100, 8, 700).round())     # time, batch, channels
         >>> logits.shape, record.counts[0].shape
         (torch.Size([8, 20]), torch.Size([8, 128]))
+        >>> from srnn.neurons.plasticity import HebbianSTP
+        >>> plastic = SRNN(37, [11], 37, plasticity=HebbianSTP, plastic_inputs=True)
+        >>> plastic.layers[0].neuron.plasticity.synapses
+        528
     """
 
     def __init__(
@@ -145,6 +171,7 @@ class SRNN(nn.Module):
         input_gain: float = 1.0,
         recurrent_gain: float = 1.0,
         between: Callable[[int], nn.Module] | None = None,
+        plastic_inputs: bool = False,
         **neuron_options: Any,
     ) -> None:
         super().__init__()
@@ -153,16 +180,25 @@ class SRNN(nn.Module):
                 "A network needs at least one channel, one neuron in each of one or more hidden "
                 f"layers and one class; got {inputs}, {list(hidden)} and {classes}."
             )
-        widths = [inputs, *hidden]
-        self.layers: Any = nn.ModuleList(
-            Layer(
-                nn.Linear(below, width),
-                # Copies, since layers that share a given TimeConstant would learn one between them.
-                neuron(linear_features=width, **copy.deepcopy(neuron_options)),
+        if plastic_inputs and between is not None:
+            raise ValueError(
+                "plastic_inputs leaves no projection for a module to stand behind: leave out one "
+                "of plastic_inputs and between."
+            )
+
+        def layer(below: int, width: int) -> Layer:
+            # Copies, since layers that share a given TimeConstant would learn one between them.
+            options = copy.deepcopy(neuron_options)
+            if plastic_inputs:
+                options["plastic_inputs"] = below
+            return Layer(
+                nn.Identity() if plastic_inputs else nn.Linear(below, width),
+                neuron(linear_features=width, **options),
                 None if between is None else between(width),
             )
-            for below, width in pairwise(widths)
-        )
+
+        widths = [inputs, *hidden]
+        self.layers: Any = nn.ModuleList(layer(*pair) for pair in pairwise(widths))
         self.readout = (
             readout if isinstance(readout, Readout) else Readout(hidden[-1], classes, readout)
         )
@@ -170,10 +206,18 @@ class SRNN(nn.Module):
 
     @torch.no_grad()
     def _initialise(self, input_gain: float, recurrent_gain: float) -> None:
-        """Start as the published code: Xavier inputs, orthogonal recurrence, no hidden bias."""
+        """Start as the published code: Xavier inputs, orthogonal recurrence, no hidden bias.
+
+        Plastic synapses start as their plugin draws them, times the gains.
+        """
         for layer in self.layers:
-            nn.init.xavier_uniform_(layer.projection.weight, gain=input_gain)
-            nn.init.zeros_(layer.projection.bias)
+            if layer.synapses is None:
+                nn.init.xavier_uniform_(layer.projection.weight, gain=input_gain)
+                nn.init.zeros_(layer.projection.bias)
+            stp = getattr(layer.neuron, "plasticity", None)
+            if stp is not None:
+                stp.W[:, : stp.inputs] *= input_gain
+                stp.W[:, stp.inputs :] *= recurrent_gain
             recurrent = getattr(layer.neuron, "recurrent", None)
             if isinstance(recurrent, nn.Linear):
                 nn.init.orthogonal_(recurrent.weight, gain=recurrent_gain)
@@ -205,7 +249,7 @@ class SRNN(nn.Module):
         Raises:
             ValueError: if the inputs have another shape, or events do not fit theirs.
         """
-        channels = self.layers[0].projection.in_features
+        channels = self.layers[0].input_size
         if len(inputs.shape) != 3 or inputs.shape[-1] != channels:
             raise ValueError(
                 f"The network expects inputs of shape [time, batch, {channels}], "
@@ -216,6 +260,8 @@ class SRNN(nn.Module):
         for i, layer in enumerate(self.layers):
             before = None if state is None else state[i]
             signal, after, *trace = layer(signal, before, reset=reset, membrane=keep_membranes)
+            if not untouched(layer):
+                forget(signal)  # a hook may have written to the spikes unseen
             spikes.append(signal)
             states.append(after)
             membranes.extend(trace)

@@ -1,7 +1,9 @@
 """From an experiment to its parts: data and network."""
 
+import inspect
 import math
 import re
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +12,10 @@ from torch import nn
 from srnn import SRNN, Readout
 from srnn.baselines import GRU, LSTM, RNN, Baseline
 from srnn.datasets import Info, Splits, load
+from srnn.fast_weights import FastWeights
 from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF, TimeConstant, surrogate
+from srnn.neurons.plasticity import HebbianSTP, MemristiveSTP, Plasticity, TsodyksMarkramSTP
+from srnn.stpn import STPN
 
 from .config import Experiment, flag
 from .errors import ConfigError
@@ -18,7 +23,19 @@ from .errors import ConfigError
 Network = SRNN | Baseline
 """What an experiment trains."""
 
-_BASELINES: dict[str, type[Baseline]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+_BASELINES: dict[str, type[Baseline]] = {
+    "rnn": RNN,
+    "gru": GRU,
+    "lstm": LSTM,
+    "stpn": STPN,
+    "fast-weights": FastWeights,
+}
+
+_PLASTICITY: dict[str, type[Plasticity]] = {
+    "hebbian": HebbianSTP,
+    "tsodyks-markram": TsodyksMarkramSTP,
+    "memristive": MemristiveSTP,
+}
 
 # (family, recurrent) -> class
 _NEURONS = {
@@ -70,6 +87,13 @@ def _baseline(experiment: Experiment, info: Info) -> Baseline:
             f"--model {experiment.model} has no spikes to count: it needs --readout softmax-sum, "
             "mean or last."
         )
+    synapses: dict[str, Any] = {}
+    if experiment.model == "stpn":
+        synapses = _synapses(HebbianSTP, experiment.synapses)
+    elif experiment.synapses:
+        raise ConfigError(
+            f"--model {experiment.model} has no plastic synapses: leave --synapses out."
+        )
     torch.manual_seed(experiment.seed)
     readout = Readout(
         experiment.hidden[-1],
@@ -79,7 +103,39 @@ def _baseline(experiment: Experiment, info: Info) -> Baseline:
         burn_in=experiment.burn_in,
     )
     kind = _BASELINES[experiment.model]
-    return kind(info.channels, experiment.hidden, classes, readout=readout)
+    return kind(info.channels, experiment.hidden, classes, readout=readout, **synapses)
+
+
+def _synapses(kind: type[Plasticity], options: dict[str, Any]) -> dict[str, Any]:
+    """Check the options of plastic synapses by making some, and return them."""
+    parameters = inspect.signature(kind).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "generator"]
+    for name in options:
+        if name not in known:
+            raise ConfigError(
+                f"--synapses.{name} is no option of {kind.__name__}, which has {', '.join(known)}."
+            )
+    try:
+        kind(1, 1, **options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"--synapses: {error}") from None
+    return options
+
+
+def _plasticity(experiment: Experiment) -> dict[str, Any]:
+    """The options of a spiking network that make its synapses plastic."""
+    if experiment.plasticity == "none":
+        for name in ("plastic_inputs", "synapses"):
+            if getattr(experiment, name):
+                raise ConfigError(f"{flag(name)} means plastic synapses: give a --plasticity too.")
+        return {}
+    if experiment.feedforward:
+        raise ConfigError("--plasticity is one of the recurrent synapses: leave --feedforward out.")
+    kind = _PLASTICITY[experiment.plasticity]
+    return {
+        "plasticity": partial(kind, **_synapses(kind, experiment.synapses)),
+        "plastic_inputs": experiment.plastic_inputs,
+    }
 
 
 def _spiking(experiment: Experiment, info: Info) -> SRNN:
@@ -88,6 +144,7 @@ def _spiking(experiment: Experiment, info: Info) -> SRNN:
             TimeConstant(getattr(experiment, name), size=1, bounds=(1.0, 2000.0))
         except ValueError as error:
             raise ConfigError(f"{flag(name)}: {error}") from None
+    plasticity = _plasticity(experiment)
     torch.manual_seed(experiment.seed)
     family = experiment.neuron
     options: dict[str, Any] = {
@@ -122,13 +179,14 @@ def _spiking(experiment: Experiment, info: Info) -> SRNN:
             ),
             input_gain=experiment.input_gain,
             recurrent_gain=experiment.recurrent_gain,
+            **plasticity,
             **options,
         )
     except ValueError as error:
         raise ConfigError(str(error)) from None
     for module in network.modules():
-        if isinstance(module, TimeConstant):
-            module.requires_grad_(experiment.learn_tau)
+        if isinstance(module, TimeConstant) and not experiment.learn_tau:
+            module.requires_grad_(False)
     return network
 
 

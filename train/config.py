@@ -27,8 +27,9 @@ class DataOptions:
 class NetworkOptions:
     """Network."""
 
-    model: Literal["srnn", "rnn", "gru", "lstm"] = "srnn"
-    """Kind of network: a spiking recurrent one, or a non-spiking baseline with its own settings."""
+    model: Literal["srnn", "rnn", "gru", "lstm", "stpn", "fast-weights"] = "srnn"
+    """Kind of network: a spiking recurrent one, or a non-spiking baseline with its own settings;
+    stpn has short-term plasticity in every synapse."""
     hidden: list[int] = field(default_factory=lambda: [128, 128])
     """Neurons of each hidden layer: --hidden 128,128."""
     match_params: str | None = None
@@ -39,6 +40,9 @@ class NetworkOptions:
     networks have spikes to count."""
     burn_in: int = 0
     """First steps that the readout leaves out of its sums."""
+    synapses: dict[str, Any] = field(default_factory=dict)
+    """Options of plastic synapses, those of --plasticity or of --model stpn, for example
+    --synapses.recurrent new (see docs/training.md)."""
 
 
 @dataclass
@@ -49,6 +53,10 @@ class SpikingOptions:
     """Family of the hidden neurons: with or without an adaptive threshold."""
     feedforward: bool = False
     """Leave the recurrent connections out."""
+    plasticity: Literal["none", "hebbian", "tsodyks-markram", "memristive"] = "none"
+    """Short-term plasticity of the recurrent synapses."""
+    plastic_inputs: bool = False
+    """With --plasticity: the synapses of a layer's inputs are plastic too."""
     tau_mem: str = "normal(20, 5)"
     """Initial membrane time constants, in steps: a number, normal(mean, std), uniform(low, high) or
     loguniform(low, high);

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from srnn import kernel_info
 from srnn.datasets import Info, Splits
@@ -94,6 +93,8 @@ def kernel_line(network: Network, device: torch.device) -> str:
 def _architecture(experiment: Experiment, info: Info) -> str:
     recurrent = "feed-forward" if experiment.feedforward else "recurrent"
     spiking = f"{recurrent} {experiment.neuron.upper()}"
+    if experiment.plasticity != "none":
+        spiking = f"{experiment.plasticity} {spiking}"
     kind = spiking if experiment.model == "srnn" else f"non-spiking {experiment.model.upper()}"
     sizes = "-".join(map(str, [info.channels, *experiment.hidden, len(info.classes)]))
     return f"{kind} network {sizes}, readout {experiment.readout}"
@@ -104,8 +105,7 @@ def layer_rows(network: Network) -> list[list[str]]:
     taus = network.time_constants()
     rows = []
     for name, layer in network.named_layers():
-        dense = isinstance(layer, nn.RNNBase)
-        size = layer.hidden_size if dense else layer.projection.out_features
+        size = getattr(layer, "hidden_size", None) or layer.projection.out_features
         parameters = sum(p.numel() for p in layer.parameters() if p.requires_grad)
         ranges = []
         for key in ("tau_mem", "tau_adapt"):

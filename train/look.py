@@ -63,9 +63,11 @@ def _title(dataset: SequenceDataset, index: int, logits: Tensor, targets: Tensor
 def _thresholds(layer: Layer, inputs: Tensor) -> Tensor:
     """Thresholds of a layer's neurons over time, [time, neurons], for one sequence."""
     params = layer.neuron.params()
-    current = layer.between(layer.projection(inputs.to(layer.projection.weight.dtype)))
+    dtype = next(layer.parameters()).dtype
+    current = layer.between(layer.projection(inputs.to(dtype)))
     state, thresholds = None, []
     for now in current:
-        _, state = layer.neuron.forward_sequence(now[None], state)
-        thresholds.append(layer.neuron.threshold_of(state, params).expand_as(now)[0])
+        spikes, state = layer.neuron.forward_sequence(now[None], state)
+        own = getattr(state, "neurons", state)  # beside that of plastic synapses, if there are any
+        thresholds.append(layer.neuron.threshold_of(own, params).expand_as(spikes[0])[0])
     return torch.stack(thresholds)

@@ -39,6 +39,8 @@
   ``columns``, ``rows``, ``markdown()``, ``csv()``, ``rich()``; ``wandb.Table(columns=t.columns,
   data=t.rows)``.
 
+- ``device_proxy(network, batches) -> float``: the measure of the STPN paper, in its own unit.
+
 **Measuring joules** (``--measure-energy``)
 
 - ``joule_meter(device="cpu") -> JouleMeter``: RAPL, or NVML for ``"cuda:0"``; ``NoJoulesError``
@@ -63,6 +65,7 @@ from .joules import JouleMeter, NoJoulesError, joule_meter
 from .layers import register
 from .measure import Measurement, measure
 from .meters import LayerOps, LayerSpikes, SpikeMeter, SynOpMeter, Tally
+from .proxy import device_proxy
 from .table import Table, layer_table, table
 from .terms import CONVENTIONS, DENSE, EVENT_DRIVEN, FOLDED, Convention, Ops, Term, products, work
 from .watch import Call
@@ -93,6 +96,7 @@ __all__ = [
     "Tally",
     "Term",
     "UncountedError",
+    "device_proxy",
     "energy",
     "joule_meter",
     "layer_table",

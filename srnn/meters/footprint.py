@@ -12,11 +12,14 @@ from typing import Any, Self
 from torch import nn
 
 from srnn.delay import Delay
+from srnn.fast_weights import FastWeightsLayer
 from srnn.network import Layer
 from srnn.neurons import LI
 from srnn.neurons._layer import SpikingLayer
 from srnn.readout import Readout
+from srnn.stpn import STPNLayer
 
+from . import plastic, short_term
 from .layers import kind_of
 from .neurons import STATES
 from .watch import walk
@@ -75,6 +78,8 @@ def _states(part: Any, neurons: int | None) -> int | None:
         return None if own is None else own + summed * part.projection.out_features
     if isinstance(part, Delay):
         return int(part.steps.max()) * part.neurons
+    if isinstance(part, STPNLayer | FastWeightsLayer):
+        return short_term.states(part)
     if isinstance(part, nn.RNNBase):
         layers = part.num_layers * (2 if part.bidirectional else 1)
         return layers * part.hidden_size * (2 if isinstance(part, nn.LSTM) else 1)
@@ -85,4 +90,6 @@ def _states(part: Any, neurons: int | None) -> int | None:
         return 0
     size = part.neurons if isinstance(part, LI) else getattr(part, "linear_features", None)
     size = neurons if size is None else size
-    return None if size is None else size * STATES[key]
+    stp = getattr(part, "plasticity", None)
+    synapses = 0 if stp is None else plastic.STATES[type(stp)](stp)
+    return None if size is None else size * STATES[key] + synapses

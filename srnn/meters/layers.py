@@ -22,13 +22,15 @@ from snntorch import Leaky, RLeaky, RSynaptic, Synaptic
 from torch import nn
 
 from srnn.delay import Delay
+from srnn.fast_weights import FastWeightsLayer
 from srnn.network import SRNN, Layer
 from srnn.neurons import LI
 from srnn.neurons._layer import SpikingLayer
 from srnn.neurons._wiring import Recurrent
 from srnn.readout import Readout
+from srnn.stpn import STPNLayer
 
-from . import cells, spiking
+from . import cells, short_term, spiking
 from .errors import UncountedError
 from .synapses import class_of, features_of, synapse_terms
 from .terms import Term, Terms, work
@@ -113,6 +115,8 @@ KINDS: dict[type, Kind] = {
     RLeaky: spiking.stepped("input_", "spk", "mem", recurrent=True),
     Synaptic: spiking.stepped("input_", "syn", "mem"),
     RSynaptic: spiking.stepped("input_", "spk", "syn", "mem", recurrent=True),
+    STPNLayer: short_term.STPN_LAYER,
+    FastWeightsLayer: short_term.FAST_WEIGHTS_LAYER,
     LI: spiking.LEAKY_INTEGRATOR,
     Delay: spiking.DELAY,
     Layer: spiking.LAYER,

@@ -18,6 +18,7 @@ from srnn.delay import Delay
 from srnn.neurons import LI
 from srnn.neurons.surrogate import Surrogate
 
+from . import plastic
 from .errors import UncountedError
 from .events import Input, read
 from .neurons import formula_of
@@ -37,7 +38,8 @@ def check_neuron(neuron: Any, name: str) -> None:
     if isinstance(neuron, nn.Identity):
         return
     formula_of(neuron, name)
-    if getattr(neuron, "plasticity", None) is not None:
+    stp = getattr(neuron, "plasticity", None)
+    if stp is not None and type(stp) not in plastic.FORMULAS:
         raise UncountedError(f"{name}: no meter knows what its plasticity costs.")
     recurrent = getattr(neuron, "recurrent", None)
     if recurrent is not None and not is_synapse(recurrent):
@@ -47,7 +49,7 @@ def check_neuron(neuron: Any, name: str) -> None:
 
 
 def _check_layer(layer: Any, name: str) -> None:
-    if not is_synapse(layer.projection):
+    if not is_synapse(layer.projection) and getattr(layer, "synapses", None) is None:
         raise UncountedError(
             f"{name}.projection: no meter knows the weights of {type(layer.projection).__name__}."
         )
@@ -85,12 +87,21 @@ def _recurrence(neuron: Any, previous: Input) -> Terms:
     return {} if recurrent is None else synapse_terms(recurrent, previous, "recurrence")
 
 
-def sequence_terms(call: Call, neuron: Any, spikes: Tensor, state: Any, reset: Any) -> Terms:
+def sequence_terms(
+    call: Call, neuron: Any, given: Any, spikes: Tensor, state: Any, reset: Any
+) -> Terms:
     """Count neurons and their recurrence over a sequence of spikes [time, batch, ...]."""
     binary = fires_ones(neuron)
     features = _previous_features(neuron, spikes, 2)
     sent = call.read(spikes, features, binary=binary)
     terms = neuron_terms(neuron, call.name, sent)
+    stp = getattr(neuron, "plasticity", None)
+    if stp is not None:
+        past = plastic.before(spikes, None if state is None else state.h, reset)
+        return add(
+            terms,
+            plastic.plastic_terms(stp, given, spikes, past, real=False, timewise=call.timewise),
+        )
     if getattr(neuron, "recurrent", None) is None:
         return terms
     first = torch.zeros_like(spikes[:1]) if state is None else state.spikes[None].to(spikes)
@@ -117,10 +128,16 @@ def _count_neuron(call: Call) -> Terms:
     neuron, spikes = call.module, _first(call.output)
     if call.sequence:
         given = call.arguments
-        return sequence_terms(call, neuron, spikes, given.get("state"), given.get("reset"))
+        state, reset = given.get("state"), given.get("reset")
+        return sequence_terms(call, neuron, given["input_"], spikes, state, reset)
     features = _previous_features(neuron, spikes, 1)
     sent = call.read(spikes, features, binary=fires_ones(neuron))
     previous = torch.zeros_like(spikes) if call.before is None else call.before
+    stp = getattr(neuron, "plasticity", None)
+    if stp is not None:
+        x, h, past = call.arguments["input_"][None], spikes[None], previous[None]
+        synapses = plastic.plastic_terms(stp, x, h, past, real=False, timewise=call.timewise)
+        return add(neuron_terms(neuron, call.name, sent), synapses)
     return add(neuron_terms(neuron, call.name, sent), _recurrence(neuron, read(previous, features)))
 
 
@@ -128,7 +145,9 @@ def _last_spikes(neuron: Any, arguments: dict[str, Any]) -> Tensor | None:
     """The spikes that a step's recurrence is about to see: those given, or those kept."""
     spikes = arguments.get("spk")
     spikes = getattr(neuron, "spk", None) if spikes is None else spikes
-    return spikes if spikes is not None and spikes.shape == arguments["input_"].shape else None
+    stp, shape = getattr(neuron, "plasticity", None), arguments["input_"].shape
+    shape = shape if stp is None else (len(arguments["input_"]), stp.neurons)
+    return spikes if spikes is not None and spikes.shape == shape else None
 
 
 def _count_li(call: Call) -> Terms:
@@ -179,14 +198,17 @@ DELAY = Kind(
 def _count_layer(call: Call) -> Terms:
     layer, given = call.module, call.arguments
     # Before the spikes are read, which are the next layer's input.
-    features = features_of(layer.projection)
-    terms: Terms = synapse_terms(layer.projection, call.read(given["inputs"], features))
+    terms: Terms = {}
+    if layer.synapses is None:
+        features = features_of(layer.projection)
+        terms = synapse_terms(layer.projection, call.read(given["inputs"], features))
     spikes, state = call.output[0], given.get("state")
     if hasattr(layer.between, "forward_sequence"):
         state = None if state is None else state[1]
         if isinstance(layer.between, Delay):
             terms = add(terms, delay_terms(call, spikes))
-    return add(terms, sequence_terms(call, layer.neuron, spikes, state, given.get("reset")))
+    own = sequence_terms(call, layer.neuron, given["inputs"], spikes, state, given.get("reset"))
+    return add(terms, own)
 
 
 def _between(layer: Any) -> list[tuple[str, nn.Module]]:
@@ -237,7 +259,9 @@ def _count_readout(call: Call) -> Terms:
     spikes = None
     if fired is not None:
         neurons = None if state is None else state.neurons
-        terms = add(terms, sequence_terms(call, readout.neuron, fired, neurons, given.get("reset")))
+        reset = given.get("reset")
+        own = sequence_terms(call, readout.neuron, inputs, fired, neurons, reset)
+        terms = add(terms, own)
         # Every spike of the steps that count, not those of the burn-in.
         late = fired.detach() * counted.to(fired)[:, None, None]
         spikes = late.count_nonzero((1, 2)) if call.timewise else late.count_nonzero()[None]

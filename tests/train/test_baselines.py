@@ -10,6 +10,8 @@ import yaml
 from srnn import Readout
 from srnn.baselines import GRU, LSTM, RNN
 from srnn.datasets import DATASETS, load
+from srnn.fast_weights import FastWeights
+from srnn.stpn import STPN
 from srnn.train import main
 from srnn.train.build import build_network
 from srnn.train.cli import RECIPES, parse
@@ -18,7 +20,7 @@ from srnn.train.sizing import learned_parameters, width_for
 from srnn.train.watch import health_warnings
 
 BATCH_END = "srnn.train.checkpoints.Checkpoints.on_train_batch_end"
-MODELS = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+MODELS = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "stpn": STPN, "fast-weights": FastWeights}
 each = pytest.mark.parametrize("model", MODELS)
 
 
@@ -102,7 +104,9 @@ def test_recipes_of_the_data_set_the_model_and_both_follow_each_other(dataset, m
     assert spiking.model == "srnn"
     changed = {name for name in expected if expected[name] != getattr(spiking, name)}
     # The data, the epochs and the number of layers stay those of the spiking network.
-    assert changed <= {"model", "lr", "clip_norm", "readout", "burn_in", "schedule", "tbptt"}
+    own = {"model", "lr", "clip_norm", "readout", "burn_in", "schedule", "tbptt", "hidden"}
+    assert changed <= own
+    assert len(expected["hidden"]) == len(spiking.hidden)
 
 
 def test_flags_of_spiking_networks_are_refused_where_they_are_typed(refused, tmp_path):

@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from srnn import SRNN, Delay, Layer, Readout, baselines
+from srnn.fast_weights import FastWeights
 from srnn.meters import DENSE, SynOpMeter
 from srnn.meters.layers import KINDS
 from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF
+from srnn.neurons.plasticity import HebbianSTP, MemristiveSTP, TsodyksMarkramSTP
+from srnn.stpn import STPN
 
 LINE, PLANE, IMAGE = (3, 6), (3, 6, 8), (3, 6, 8, 8)
 LAYERS = [
@@ -35,6 +38,11 @@ LAYERS = [
     (Readout(6, 4, neuron=nn.Identity()), (5, 3, 6)),
     (SRNN(6, [4], 3), (5, 3, 6)),
     *((kind(6, [4], 3), (5, 3, 6)) for kind in (baselines.RNN, baselines.GRU, baselines.LSTM)),
+    *((kind(6, [4], 3, readout="mean"), (5, 3, 6)) for kind in (STPN, FastWeights)),
+    *(
+        (SRNN(6, [4], 3, plasticity=kind, plastic_inputs=True), (5, 3, 6))
+        for kind in (HebbianSTP, MemristiveSTP, TsodyksMarkramSTP)
+    ),
 ]
 
 
