@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from srnn.train.cli import parse
+from srnn.train.compare.options import parse_compare
 
 README = Path(__file__).parents[1] / "README.md"
 DOCUMENTS = [README, *sorted((README.parent / "docs").glob("*.md"))]
@@ -22,6 +23,7 @@ def blocks(language):
 
 COMMANDS = [line.split("#")[0].strip() for block in blocks("bash") for line in block.splitlines()]
 TRAININGS = [c for c in COMMANDS if "srnn-train" in c]
+COMPARISONS = [c for c in COMMANDS if c.startswith("srnn-compare")]
 
 
 def test_the_first_two_commands_are_those_that_ci_runs():
@@ -45,6 +47,16 @@ def test_a_training_command_is_understood(command, tmp_path, monkeypatch, capsys
     dataset = re.search(r"--dataset (\S+)", command)
     expected = "shd" if "--config shd-small" in command else "recall"
     assert experiment.dataset == (dataset[1] if dataset else expected)
+
+
+@pytest.mark.parametrize("command", COMPARISONS)
+def test_a_comparison_is_understood(command):
+    request = parse_compare(shlex.split(command)[1:])
+    dataset = re.search(r"--dataset (\S+)", command)
+    if dataset:
+        assert {e.dataset for e in request.experiments.values()} == {dataset[1]}
+    else:
+        assert request.runs
 
 
 @pytest.mark.parametrize("code", blocks("python"))
