@@ -1,8 +1,5 @@
 """The command line of srnn-compare."""
 
-import re
-from pathlib import Path
-
 import pytest
 
 from srnn.train import main
@@ -93,15 +90,3 @@ def test_help_documents_every_flag_of_its_own(capsys):
     assert "--runs FOLDER" in text
     with pytest.raises(ConfigError):
         parsed("--hidden eight")
-
-
-DOCUMENTS = Path(__file__).parents[3]
-COMPARISONS = re.findall(
-    r"^srnn-compare .*$", (DOCUMENTS / "docs" / "training.md").read_text(), re.M
-)
-
-
-@pytest.mark.parametrize("command", COMPARISONS)
-def test_a_documented_command_is_understood(command):
-    request = parsed(command.removeprefix("srnn-compare "))
-    assert bool(request.runs) == ("--runs" in command)
