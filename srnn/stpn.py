@@ -100,6 +100,7 @@ class STPN(Baseline):
             refuse.
 
     Example:
+        >>> import torch
         >>> net = STPN(37, [11], 37)
         >>> sum(p.numel() for p in net.parameters())
         2039

@@ -82,10 +82,10 @@ def kernel_info(
         RuntimeError: if it names one that is not installed.
 
     Example:
-        >>> from srnn.neurons import RALIF
-        >>> layer = RALIF(linear_features=8, graded_spikes_factor=0.5)
+        >>> from srnn.neurons import LIF
+        >>> layer = LIF(linear_features=8, graded_spikes_factor=0.5)
         >>> print(kernel_info(layer)[0])
-        RALIF: reference (graded_spikes_factor is the reference kernel's alone)
+        LIF: reference (graded_spikes_factor is the reference kernel's alone)
     """
     if of is None:
         return (KernelInfo("any layer", *best(device or torch.device("cpu"), None)),)

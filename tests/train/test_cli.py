@@ -11,7 +11,7 @@ from srnn.train.cli import RECIPES, parse
 from srnn.train.config import Experiment, flag
 from srnn.train.errors import ConfigError
 
-MODELS = ("rnn", "gru", "lstm")
+MODELS = ("rnn", "gru", "lstm", "stpn", "fast-weights")
 RECIPE_NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 

@@ -1,11 +1,12 @@
 """The kernels under DistributedDataParallel: two processes give the gradient of one."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 import torch
 import torch.distributed as dist
-from torch import multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
 from srnn import SRNN
@@ -44,9 +45,18 @@ def test_two_processes_have_the_gradient_of_one(kernel, tmp_path, monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    multiprocessing.spawn(work, (port, str(tmp_path)), nprocs=2)
+    # As programs of their own: what multiprocessing starts would have to find this module.
+    started = [
+        subprocess.Popen([sys.executable, __file__, str(rank), str(port), str(tmp_path)])
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in started] == [0, 0]
     expected = gradients(network(), inputs())
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         for a, b in zip(found, expected, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+if __name__ == "__main__":
+    work(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
