@@ -11,7 +11,7 @@ from srnn.states import reset
 
 from .footprint import Footprint
 from .layers import kind_of
-from .meters import LayerSpikes, SpikeMeter, SynOpMeter, Tally
+from .meters import LayerSpikes, SpikeMeter, SynOpMeter, Tally, refuse_batch_first
 from .watch import Call, Frame, Kind, Watch
 
 Step = Callable[[Any, Tensor], Any]
@@ -68,9 +68,11 @@ def measure(
 
     Raises:
         UncountedError: if a part of the network cannot be counted.
-        ValueError: if there is no batch, or one has fewer than two dimensions; if time steps are
+        ValueError: if there is no batch, or one has fewer than two dimensions; if a layer has
+            ``batch_first``; if time steps are
             to be kept apart in a layer that does not run once for each.
     """
+    refuse_batch_first(network.modules())
     synops, spikes = SynOpMeter(network, timewise=timewise), SpikeMeter(network)
     modes = [(part, part.training) for part in network.modules()]
     device = next((p.device for p in network.parameters()), None)

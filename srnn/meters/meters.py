@@ -14,6 +14,7 @@ are whole sequences, [time, batch, ...]; two or four are one step, [batch, ...],
 within one ``with`` belong to the same samples.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -90,10 +91,26 @@ class Tally:
         return total
 
 
+def refuse_batch_first(parts: Iterable[nn.Module]) -> None:
+    """Refuse layers that put the batch first, where time and batch would be taken for each other.
+
+    Raises:
+        ValueError: if there is one.
+    """
+    for part in parts:
+        if isinstance(part, nn.RNNBase) and part.batch_first:
+            raise ValueError(
+                f"A meter takes inputs as [time, batch, ...], and this {type(part).__name__} has "
+                "batch_first=True: it would count time steps as samples. Build the network with "
+                "batch_first=False."
+            )
+
+
 class _Meter:
     """What both meters share: a watch, evaluation mode, and the number of samples."""
 
     def __init__(self, module: nn.Module, *, timewise: bool, guard: bool) -> None:
+        refuse_batch_first(part for part in module.modules() if part is not module)
         self._module = module
         self._training: list[tuple[nn.Module, bool]] = []
         self._watch = Watch(

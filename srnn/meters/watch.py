@@ -279,6 +279,8 @@ class Watch:
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             if not self.running:
+                # An input that is written again between two calls may not show it.
+                self._known = Known()
                 first = (a for a in (*args, *kwargs.values()) if isinstance(a, Tensor | EventBatch))
                 for signal in islice(first, 1):
                     self._began(signal)

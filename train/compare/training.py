@@ -192,12 +192,13 @@ def taken(paths: Sequence[str]) -> list[Entry]:
     """Take finished runs: those that differ in their seed alone are one network.
 
     Raises:
-        ConfigError: if a folder holds no finished run, they are of different data, or the first
-            network does not spike.
+        ConfigError: if a folder holds no finished run, one is given twice or again with the same
+            seed, they are of different data, or none of them spikes.
     """
     groups: dict[str, list[RunFolder]] = {}
     first: Experiment | None = None
     settings: dict[str, Experiment] = {}
+    seen: set[tuple[str, int]] = set()
     for folder in map(RunFolder, map(Path, paths)):
         if not folder.finished() or folder.read_summary()["test"] is None:
             raise ConfigError(
@@ -212,6 +213,12 @@ def taken(paths: Sequence[str]) -> list[Entry]:
                 "compared on the same test samples."
             )
         alike = network_name(experiment)
+        if (alike, experiment.seed) in seen:
+            raise ConfigError(
+                f"--runs: {folder.path} is a second run of the same network with the seed "
+                f"{experiment.seed}: it would be counted as another seed; leave it out."
+            )
+        seen.add((alike, experiment.seed))
         groups.setdefault(alike, []).append(folder)
         settings.setdefault(alike, experiment)
     entries = [Entry(settings[alike], tuple(runs)) for alike, runs in groups.items()]

@@ -1,5 +1,6 @@
 """What no meter knows is an error that names it, and never a zero."""
 
+import numpy as np
 import pytest
 import snntorch as snn
 import torch
@@ -244,3 +245,43 @@ def test_a_spiking_network_runs_on_events_under_a_meter_as_without(bits, monkeyp
         net(dense)
     assert meter.samples == 5
     assert meter.per_sample() == expected.per_sample()
+
+
+class Wrapped(nn.Module):
+    """A layer inside a network."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x)[0]
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.GRU, nn.LSTM])
+def test_a_layer_that_puts_the_batch_first_is_refused(kind):
+    layer, x = kind(4, 3, batch_first=True), torch.ones(2, 7, 4)
+    for network in (layer, Wrapped(layer)):
+        with pytest.raises(ValueError, match="batch_first"):
+            measure(network, [x])
+    with pytest.raises(ValueError, match="batch_first"):
+        SynOpMeter(Wrapped(layer))
+
+
+@pytest.mark.parametrize("write", ["in place", "data", "numpy"])
+def test_an_input_that_is_written_again_is_read_again(write):
+    linear, array = nn.Linear(6, 5), np.zeros((2, 6), np.float32)
+    buffer = torch.from_numpy(array)
+    with torch.inference_mode(), SynOpMeter(linear) as meter:
+        for ones in range(6):
+            x = torch.zeros(2, 6)
+            x[:, :ones] = 1
+            if write == "in place":
+                buffer.copy_(x)
+            elif write == "data":
+                buffer.data.copy_(x)
+            else:
+                array[:] = x.numpy()
+            linear(buffer)
+    biases = 6 * 2 * 5
+    assert meter.total().ac == 2 * 5 * sum(range(6)) + biases

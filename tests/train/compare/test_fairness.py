@@ -1,5 +1,6 @@
 """What makes a comparison fair: equal trials, the choice on validation, the ladder, the pairs."""
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -157,6 +158,11 @@ def test_a_name_stands_for_everything_that_decides_a_network():
 def test_runs_that_cannot_be_compared(finished, tmp_path):
     runs = sorted((finished / "recall").iterdir())
     dense = [str(run) for run in runs if run.name.startswith("rnn-4")]
+    copied = tmp_path / "copied"
+    shutil.copytree(dense[0], copied)
+    for again in (dense[0], str(copied)):
+        with pytest.raises(ConfigError, match="second run of the same network with the seed"):
+            taken([dense[0], again])
     with pytest.raises(ConfigError, match="--runs needs a spiking network to compare with"):
         taken(dense)
     other = tmp_path / "other"
