@@ -61,6 +61,18 @@ Step = Callable[[], Tensor]
 """One training step; returns the output of the layer."""
 
 
+def step_of(layer: nn.Module, inputs: Tensor | EventBatch, gradient: Tensor) -> Step:
+    """The step of a layer that runs a whole sequence in one call."""
+
+    def step() -> Tensor:
+        layer.zero_grad(set_to_none=True)
+        out = layer(inputs)[0]
+        out.backward(gradient)
+        return out.detach()
+
+    return step
+
+
 def ours(case: Case, events: bool = False, spike_grad: object = None) -> Step:
     """A layer of RALIF with its projection, from a dense input or from events."""
     torch.manual_seed(0)
@@ -72,15 +84,7 @@ def ours(case: Case, events: bool = False, spike_grad: object = None) -> Step:
         nn.init.orthogonal_(layer.neuron.recurrent.weight)
         layer.neuron.recurrent.weight *= case.gain
     inputs: Tensor | EventBatch = EventBatch.of(case.inputs()) if events else case.inputs()
-    gradient = case.gradient()
-
-    def step() -> Tensor:
-        layer.zero_grad(set_to_none=True)
-        spikes = layer(inputs)[0]
-        spikes.backward(gradient)
-        return spikes.detach()
-
-    return step
+    return step_of(layer, inputs, case.gradient())
 
 
 def snntorch_loop(case: Case) -> Step:
@@ -109,15 +113,7 @@ def torch_cell(case: Case, kind: type[nn.RNNBase]) -> Step:
     """torch.nn.RNN, GRU or LSTM."""
     torch.manual_seed(0)
     layer = kind(case.channels, case.neurons)
-    inputs, gradient = case.inputs(), case.gradient()
-
-    def step() -> Tensor:
-        layer.zero_grad(set_to_none=True)
-        out = layer(inputs)[0]
-        out.backward(gradient)
-        return out.detach()
-
-    return step
+    return step_of(layer, case.inputs(), case.gradient())
 
 
 def dense_floor(case: Case) -> Step:
@@ -200,15 +196,7 @@ def norse_lsnn(case: Case) -> Step:
 
     torch.manual_seed(0)
     layer = LSNNRecurrent(case.channels, case.neurons)
-    inputs, gradient = case.inputs(), case.gradient()
-
-    def step() -> Tensor:
-        layer.zero_grad(set_to_none=True)
-        out = layer(inputs)[0]
-        out.backward(gradient)
-        return out.detach()
-
-    return step
+    return step_of(layer, case.inputs(), case.gradient())
 
 
 PEERS: dict[str, Callable[[Case], Step]] = {

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from srnn.neurons import LI, RALIF, TimeConstant
+from srnn.neurons import RALIF, TimeConstant
 from srnn.neurons.kernels import EventBatch
 from srnn.neurons.kernels.choice import takes_projection, untouched
 from srnn.neurons.kernels.events import counts_of, forget
@@ -293,8 +293,8 @@ class SRNN(nn.Module):
 
     def layer_names(self) -> list[str]:
         """Names of the layers that spike, in the order of :attr:`Record.counts`."""
-        silent = (LI, nn.Identity)
-        return [name for name, layer in self.named_layers() if not isinstance(layer.neuron, silent)]
+        hidden = [name for name, _ in self.named_layers()[:-1]]
+        return [*hidden, "readout"] if self.readout.spikes else hidden
 
     def time_constants(self) -> dict[str, Tensor]:
         """Current time constants, in steps, by name (``layer1.tau_adapt``); detached copies."""
