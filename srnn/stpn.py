@@ -1,11 +1,12 @@
-"""The short-term plasticity network (STPN): tanh units whose every synapse has Hebbian plasticity.
+"""The short-term plasticity network (STPN): tanh units whose every synapse is plastic.
 
     z_t = [x_t ; h_{t-1}]
     h_t = tanh(I_t)                                     I_t and what the synapses learn:
                                                         srnn.neurons.plasticity.hebbian
     h_0 = 0, F_0 = 0                                    for each sequence, or episode
 
-The units do not spike: h is what they send, and what is read out. A layer of H units on I inputs
+The units do not spike: h is what they send, and what is read out. Other synapses, such as
+`MemristiveSTP`, can take the place of the Hebbian ones. With those a layer of H units on I inputs
 has 3 H (I + H) + H parameters, W, Lambda, Gamma and b; its state is as large as its weights, for
 each sequence of a batch.
 
@@ -19,14 +20,14 @@ Source: Rodriguez, Guo and Moraitis 2022 (ICML), "Short-Term Plasticity Neurons 
 and Forget".
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from srnn.neurons.kernels.reference import check_reset
-from srnn.neurons.plasticity import HebbianSTP, PlasticState, run_tanh
+from srnn.neurons.plasticity import HebbianSTP, Plasticity, PlasticState, run_tanh
 
 from .baselines import Baseline
 from .readout import Readout
@@ -38,17 +39,25 @@ class STPNLayer(nn.Module):
     Args:
         inputs: number of inputs.
         units: number of units.
-        **synapses: keywords of :class:`srnn.neurons.plasticity.HebbianSTP`.
+        plasticity: class of the synapses.
+        **synapses: its keywords.
 
     Raises:
-        ValueError: for sizes below one, or as in :class:`srnn.neurons.plasticity.HebbianSTP`.
+        ValueError: for sizes below one, or options that the synapses refuse.
     """
 
-    def __init__(self, inputs: int, units: int, **synapses: Any) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        *,
+        plasticity: Callable[..., Plasticity] = HebbianSTP,
+        **synapses: Any,
+    ) -> None:
         super().__init__()
         self.input_size = inputs
         self.hidden_size = units
-        self.plasticity = HebbianSTP(units, inputs, **synapses)
+        self.plasticity = plasticity(units, inputs, **synapses)
 
     def initial_state(self, batch: int, like: Tensor) -> PlasticState:
         """The state before the first step: zeros."""
@@ -92,7 +101,8 @@ class STPN(Baseline):
         classes: number of classes.
         readout: a :class:`Readout` without spiking neurons, or the name of a reduction for one
             without any neurons.
-        **synapses: keywords of :class:`srnn.neurons.plasticity.HebbianSTP`: ``normalisation``,
+        **synapses: ``plasticity``, the class of the synapses
+            (:class:`srnn.neurons.plasticity.HebbianSTP`), and its keywords: ``normalisation``,
             ``recurrent``, ``clamp``, ...
 
     Raises:

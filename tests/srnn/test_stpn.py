@@ -5,7 +5,7 @@ import torch
 
 import srnn
 from srnn import Readout
-from srnn.neurons.plasticity import HebbianState, PlasticState
+from srnn.neurons.plasticity import HebbianState, MemristiveSTP, PlasticState
 from srnn.stpn import STPN, STPNLayer
 
 T, B, CHANNELS, CLASSES = 9, 4, 5, 3
@@ -152,3 +152,24 @@ def test_inputs_of_another_shape_are_refused():
         make()(torch.zeros(9, 4, 6))
     with pytest.raises(ValueError, match="reset mask must have the shape"):
         make("stream")(torch.zeros(9, 4, 5), reset=torch.zeros(9, 3, dtype=torch.bool))
+
+
+def test_other_synapses_take_the_place_of_the_hebbian_ones():
+    """Memristors without limits, of one decay, are Hebbian synapses with one Lambda."""
+    torch.manual_seed(0)
+    unlimited = {"window": (-torch.inf, torch.inf), "retention_range": (1e-3, 60.0)}
+    net = STPN(CHANNELS, (6,), CLASSES, plasticity=MemristiveSTP, **unlimited).double()
+    plain = STPN(CHANNELS, (6,), CLASSES, normalisation="none", lambda_per="scalar").double()
+    plain.load_state_dict(
+        {
+            **{n: p for n, p in net.state_dict().items() if n in plain.state_dict()},
+            "layers.0.plasticity.Lambda": net.layers[0].plasticity.params().decay,
+        }
+    )
+    for one in (net, plain):
+        with torch.no_grad():
+            one.layers[0].plasticity.Gamma.copy_(torch.linspace(-0.3, 0.3, 66).view(6, 11))
+    x = torch.randn(T, B, CHANNELS).double()
+    torch.testing.assert_close(net(x)[0], plain(x)[0], rtol=1e-12, atol=1e-12)
+    with pytest.raises(TypeError, match="normal_isation"):
+        STPN(CHANNELS, (6,), CLASSES, plasticity=MemristiveSTP, normal_isation="none")
