@@ -18,8 +18,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from srnn.datasets import art, ecg, heidelberg, mnist, recall, shd_synth, tonic_events
-from srnn.datasets._base import IGNORE, DataError, Info, SequenceDataset, Splits
+from srnn.datasets import (
+    art,
+    ecg,
+    heidelberg,
+    maze_episodes,
+    mnist,
+    recall,
+    shd_synth,
+    tonic_events,
+)
+from srnn.datasets._base import IGNORE, DataError, EpisodeInfo, Info, SequenceDataset, Splits
 from srnn.datasets.event_sequences import EventOptions
 from srnn.datasets.files import data_root
 from srnn.datasets.loader import SequenceLoader
@@ -29,6 +38,7 @@ __all__ = [
     "DATASETS",
     "IGNORE",
     "DataError",
+    "EpisodeInfo",
     "EventOptions",
     "Info",
     "PackedSpikes",
@@ -45,6 +55,7 @@ DATASETS: dict[str, Callable[..., Splits]] = {
     "ecg": ecg.ecg,
     "recall": recall.recall,
     "art": art.art,
+    "maze": maze_episodes.maze,
     "shd": heidelberg.shd,
     "ssc": heidelberg.ssc,
     "shd-synth": shd_synth.shd_synth,

@@ -49,6 +49,34 @@ class Info:
     source: str
     caveat: str = ""
 
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network needs: one for each class."""
+        return len(self.classes)
+
+    @property
+    def score(self) -> str:
+        """The score by which networks are chosen."""
+        return "accuracy"
+
+
+@dataclass(frozen=True)
+class EpisodeInfo(Info):
+    """What a task is whose sequences are episodes that the network itself brings about.
+
+    Its classes are the actions, one of which is to be taken at every time step.
+    """
+
+    @property
+    def outputs(self) -> int:
+        """One for each action, and one for the reward that is still expected."""
+        return len(self.classes) + 1
+
+    @property
+    def score(self) -> str:
+        """The reward of an episode."""
+        return "reward"
+
 
 class SequenceDataset(Dataset[tuple[Tensor, Tensor]], ABC):
     """Indexed sequences of one length.

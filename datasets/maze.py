@@ -125,6 +125,12 @@ class Maze:
         rows = torch.tensor([[-size], [0], [size]])
         self._view = (rows + torch.tensor([-1, 0, 1])).flatten().to(self.device)
 
+    def to(self, device: torch.device | str) -> "Maze":
+        """The same rules with their tensors on a device."""
+        if self.device == torch.device(device):
+            return self
+        return Maze(self.size, self.steps, self.reward, device)
+
     def start(self, seed: Tensor, draws: Tensor | None = None) -> MazeState:
         """Begin an episode in every maze.
 

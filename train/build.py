@@ -11,7 +11,7 @@ from torch import nn
 
 from srnn import SRNN, Readout
 from srnn.baselines import GRU, LSTM, RNN, Baseline
-from srnn.datasets import Info, Splits, load
+from srnn.datasets import EpisodeInfo, Info, Splits, load
 from srnn.fast_weights import FastWeights
 from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF, TimeConstant, surrogate
 from srnn.neurons.plasticity import HebbianSTP, MemristiveSTP, Plasticity, TsodyksMarkramSTP
@@ -69,6 +69,11 @@ def build_network(experiment: Experiment, info: Info) -> Network:
         kind = "a label at every step" if info.streaming else "one label a sequence"
         fitting = "stream" if info.streaming else "softmax-sum, mean, last or count"
         raise ConfigError(f"{info.name} has {kind}: it needs --readout {fitting}.")
+    if experiment.tbptt and isinstance(info, EpisodeInfo):
+        raise ConfigError(
+            f"{info.name} is learned by whole episodes, since what a step is worth shows only "
+            "later: leave --tbptt out."
+        )
     if experiment.burn_in and experiment.readout in ("last", "stream"):
         raise ConfigError(f"--readout {experiment.readout} sums nothing: leave --burn-in out.")
     if experiment.burn_in >= info.steps:
@@ -81,7 +86,6 @@ def build_network(experiment: Experiment, info: Info) -> Network:
 
 
 def _baseline(experiment: Experiment, info: Info) -> Baseline:
-    classes = len(info.classes)
     if experiment.readout == "count":
         raise ConfigError(
             f"--model {experiment.model} has no spikes to count: it needs --readout softmax-sum, "
@@ -97,13 +101,13 @@ def _baseline(experiment: Experiment, info: Info) -> Baseline:
     torch.manual_seed(experiment.seed)
     readout = Readout(
         experiment.hidden[-1],
-        classes,
+        info.outputs,
         experiment.readout,
         neuron=nn.Identity(),
         burn_in=experiment.burn_in,
     )
     kind = _BASELINES[experiment.model]
-    return kind(info.channels, experiment.hidden, classes, readout=readout, **synapses)
+    return kind(info.channels, experiment.hidden, info.outputs, readout=readout, **synapses)
 
 
 def _synapses(kind: type[Plasticity], options: dict[str, Any]) -> dict[str, Any]:
@@ -159,20 +163,20 @@ def _spiking(experiment: Experiment, info: Info) -> SRNN:
             "adaptation_strength": experiment.adaptation_strength,
         }
     try:
-        classes = len(info.classes)
+        outputs = info.outputs
         output = (
-            _NEURONS[family, False](linear_features=classes, **options)
+            _NEURONS[family, False](linear_features=outputs, **options)
             if experiment.readout == "count"
-            else LI(classes, tau_mem=experiment.tau_readout)
+            else LI(outputs, tau_mem=experiment.tau_readout)
         )
         network = SRNN(
             info.channels,
             experiment.hidden,
-            classes,
+            outputs,
             neuron=_NEURONS[family, not experiment.feedforward],
             readout=Readout(
                 experiment.hidden[-1],
-                classes,
+                outputs,
                 experiment.readout,
                 neuron=output,
                 burn_in=experiment.burn_in,

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from .config import GROUPS, MAY_CHANGE, SPIKING, Experiment, flag
+from .config import EPISODES, EPISODIC, GROUPS, MAY_CHANGE, SPIKING, Experiment, flag
 from .errors import ConfigError
 from .run_folder import CONFIG, RunFolder, newest_unfinished, read_yaml
 
@@ -189,6 +189,11 @@ def _refuse_useless(experiment: Experiment, arguments: Sequence[str]) -> None:
             raise ConfigError(
                 f"{flag(name)} is a setting of spiking networks, which --model {experiment.model} "
                 "is not: leave it out."
+            )
+        if experiment.dataset not in EPISODIC and name in EPISODES:
+            raise ConfigError(
+                f"{flag(name)} is a setting of episodes, which --dataset {experiment.dataset} does "
+                "not have: leave it out."
             )
     if "hidden" in typed and experiment.match_params is not None:
         raise ConfigError("--hidden and --match-params both decide the width: give one of them.")

@@ -12,8 +12,8 @@ class DataOptions:
     """Data."""
 
     dataset: str = "recall"
-    """What to train on: recall, shd-synth, shd, ssc, smnist, psmnist, ecg, or tonic:NAME for one of
-    tonic's, such as tonic:NMNIST."""
+    """What to train on: recall, shd-synth, shd, ssc, smnist, psmnist, ecg, art, maze, or tonic:NAME
+    for one of tonic's, such as tonic:NMNIST."""
     data_dir: str | None = None
     """Folder of the data sets; otherwise the environment's SRNN_DATA, otherwise the user's cache
     folder."""
@@ -91,6 +91,19 @@ class SpikingOptions:
 
 
 @dataclass
+class EpisodeOptions:
+    """Episodes (--dataset maze)."""
+
+    discount: float = 0.9
+    """Worth of a reward one step later, as a share."""
+    value_weight: float = 0.1
+    """Weight of the error of the expected rewards in the loss."""
+    certainty_weight: float = 0.03
+    """Weight in the loss of the summed squares of the actions' probabilities, which keeps a network
+    from being certain too soon."""
+
+
+@dataclass
 class TrainingOptions:
     """Training."""
 
@@ -161,11 +174,20 @@ class RunOptions:
     """Weights & Biases group, within which runs are averaged."""
 
 
-GROUPS = (DataOptions, NetworkOptions, SpikingOptions, TrainingOptions, RunOptions)
+GROUPS = (
+    *(DataOptions, NetworkOptions, SpikingOptions, EpisodeOptions, TrainingOptions),
+    RunOptions,
+)
 """The groups of flags, in the order of --help."""
 
 SPIKING = {option.name for option in fields(SpikingOptions)}
 """Settings that mean nothing to a baseline."""
+
+EPISODES = {option.name for option in fields(EpisodeOptions)}
+"""Settings that mean nothing where sequences are given."""
+
+EPISODIC = {"maze"}
+"""Tasks of episodes, which a network brings about by acting."""
 
 MAY_CHANGE = {
     *("data_dir", "num_workers", "epochs", "run_dir", "name", "resume", "accelerator"),
@@ -180,7 +202,7 @@ not: whoever switched it on after the end would have seen the test score without
 
 @dataclass
 class Experiment(  # its fields come in the opposite order: data first
-    RunOptions, TrainingOptions, SpikingOptions, NetworkOptions, DataOptions
+    RunOptions, TrainingOptions, EpisodeOptions, SpikingOptions, NetworkOptions, DataOptions
 ):
     """Everything that decides a run."""
 
@@ -193,6 +215,9 @@ class Experiment(  # its fields come in the opposite order: data first
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         for name in ("adaptation_strength", "tau_lr_factor", "recurrent_lr_factor", "seed"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
+        for name in ("value_weight", "certainty_weight"):
+            self._require(name, getattr(self, name) >= 0, "must not be negative")
+        self._require("discount", 0 <= self.discount <= 1, "must lie between 0 and 1")
         for name in ("rate_penalty", "rate_target"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         self._require("input_gain", self.input_gain > 0, "must be positive")

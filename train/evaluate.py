@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from srnn import Record
 from srnn.datasets import SequenceDataset, SequenceLoader
+from srnn.datasets.maze_episodes import MazeEpisodes
 
 from .build import Network
-from .scores import Scores
+from .play import begin_and_play
+from .scores import Rewards, Scores
 
 
 @dataclass(frozen=True)
@@ -17,14 +20,14 @@ class Evaluation:
 
     Attributes:
         scores: by name, see :mod:`srnn.train.scores`.
-        confusion: counts [true, predicted].
+        confusion: counts [true, predicted]; None where there are no true classes.
         rates: firing rate of each spiking layer, in spikes a neuron and step.
         spikes: mean number of spikes a sequence, over all layers.
         sequences: how many were scored.
     """
 
     scores: dict[str, float]
-    confusion: Tensor
+    confusion: Tensor | None
     rates: dict[str, float]
     spikes: float
     sequences: int
@@ -39,24 +42,53 @@ def evaluate(network: Network, dataset: SequenceDataset, batch_size: int) -> Eva
         dataset: the sequences.
         batch_size: sequences at a time.
     """
+    if isinstance(dataset, MazeEpisodes):
+        return _play(network, dataset, batch_size)
     device = next(network.parameters()).device
     # The other processes of a distributed run have gone when the first one scores its result.
     scores = Scores(dataset.info, sync_on_compute=False).to(device)
-    names = network.layer_names()
-    totals = {name: 0.0 for name in names}
-    sizes = {}
-    steps = 0
+    firing = _Firing(network)
     for inputs, targets in SequenceLoader(dataset, batch_size):
         logits, record = network(inputs.to(device))
         scores.update(logits, targets.to(device))
-        for name, counts in zip(names, record.counts, strict=True):
-            totals[name] += float(counts.cpu().double().sum())
-            sizes[name] = counts.shape[1]
-        steps += record.steps * inputs.shape[1]
-    return Evaluation(
-        scores=scores.compute(),
-        confusion=scores.confusion.compute().cpu(),
-        rates={name: totals[name] / (sizes[name] * steps) for name in names},
-        spikes=sum(totals.values()) / len(dataset),
-        sequences=len(dataset),
-    )
+        firing.add(record, inputs.shape[1])
+    confusion = scores.confusion.compute().cpu()
+    return Evaluation(scores.compute(), confusion, firing.rates(), firing.spikes(), len(dataset))
+
+
+def _play(network: Network, episodes: MazeEpisodes, batch_size: int) -> Evaluation:
+    """Score a network that acts, the same way every time."""
+    device = next(network.parameters()).device
+    scores, firing = Rewards(sync_on_compute=False).to(device), _Firing(network)
+    for index, batch in enumerate(SequenceLoader(episodes.beginnings(), batch_size)):
+        played = begin_and_play(network, episodes, batch, index)
+        scores.update(played.rewards)
+        firing.add(network(played.observations)[1], played.actions.shape[1])  # of whole episodes
+    return Evaluation(scores.compute(), None, firing.rates(), firing.spikes(), len(episodes))
+
+
+class _Firing:
+    """Adds up the spikes of a network's layers."""
+
+    def __init__(self, network: Network) -> None:
+        self._names = network.layer_names()
+        self._totals = [0.0] * len(self._names)
+        self._sizes = [0] * len(self._names)
+        self._steps = self._sequences = 0
+
+    def add(self, record: Record, sequences: int) -> None:
+        """Add a batch."""
+        for i, counts in enumerate(record.counts):
+            self._totals[i] += float(counts.cpu().double().sum())
+            self._sizes[i] = counts.shape[1]
+        self._steps += record.steps * sequences
+        self._sequences += sequences
+
+    def rates(self) -> dict[str, float]:
+        """Spikes a neuron and step, by layer."""
+        each = zip(self._names, self._totals, self._sizes, strict=True)
+        return {name: total / (size * self._steps) for name, total, size in each}
+
+    def spikes(self) -> float:
+        """Spikes a sequence, over all layers."""
+        return sum(self._totals) / self._sequences

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch.loggers import WandbLogger
 
-from srnn.datasets import Splits
+from srnn.datasets import Info, Splits
 
 from . import plots, wandb_log
 from .build import build_data, build_network
@@ -23,7 +23,7 @@ from .evaluate import Evaluation, evaluate
 from .fit import Fitted, fit
 from .header import print_header
 from .look import look_at
-from .report import how_retrained, score_rows, write_report
+from .report import SCORE_TITLES, how_retrained, score_rows, write_report
 from .run_folder import RunFolder, commit
 from .sizing import learned_parameters, matched
 from .stage import choosing, retraining
@@ -191,7 +191,7 @@ def _finish(trained: _Trained, console: Console) -> dict[str, Any]:
         wandb_log.finish(logger, folder, tested, splits.info.caveat)
     write_report(folder, experiment, splits.info, summary)
     folder.write_summary(summary)  # last: it marks the run as finished
-    _print_summary(console, folder, summary)
+    _print_summary(console, folder, splits.info, summary)
     return summary
 
 
@@ -222,22 +222,27 @@ def _draw(folder: RunFolder, splits: Splits, stages: list[Fitted], tested: Evalu
     network, initial_taus = stages[-1].network, stages[-1].checkpoints.initial_taus
     title, caveat = splits.info.title, splits.info.caveat
     curves = "learning_curves.png"
-    plots.learning_curves(folder.metrics, with_caveat(title, caveat), folder.plots / curves)
+    score = splits.info.score
+    plots.learning_curves(folder.metrics, score, with_caveat(title, caveat), folder.plots / curves)
     for again in (fitted.stage.folder for fitted in stages[1:]):
         retrained = with_caveat(f"{title}, retraining", caveat)
-        plots.learning_curves(again.metrics, retrained, again.path / curves)
+        plots.learning_curves(again.metrics, score, retrained, again.path / curves)
     plots.raster(look_at(network, splits.test, 0), folder.plots / "raster.png")
     if initial_taus:
         plots.time_constants(
             initial_taus, network.time_constants(), folder.plots / "time_constants.png"
         )
-    plots.confusion(tested.confusion, splits.info.classes, folder.plots / "confusion.png")
+    if tested.confusion is not None:
+        plots.confusion(tested.confusion, splits.info.classes, folder.plots / "confusion.png")
 
 
-def _print_summary(console: Console, folder: RunFolder, summary: dict[str, Any]) -> None:
+def _print_summary(
+    console: Console, folder: RunFolder, info: Info, summary: dict[str, Any]
+) -> None:
     console.line()
     for title, value in score_rows(summary["test"], summary["caveat"]):
-        console.line(f"test {title:18} {value}", style="bold" if title == "accuracy" else None)
+        first = title == SCORE_TITLES[info.score]
+        console.line(f"test {title:18} {value}", style="bold" if first else None)
     if summary["rates"]:
         firing = ", ".join(f"{layer} {percent(rate)}" for layer, rate in summary["rates"].items())
         console.line(f"spikes a sequence       {summary['spikes_per_sequence']:.0f}  ({firing})")

@@ -8,11 +8,13 @@ import torch
 
 from srnn import kernel_info
 from srnn.datasets import Info, Splits
+from srnn.datasets.maze_episodes import MazeEpisodes
 
 from .build import Network
 from .config import Experiment
 from .console import Console, duration
 from .device import training_device
+from .play import begin_and_play
 from .scores import criterion
 from .sizing import learned_parameters
 
@@ -96,7 +98,7 @@ def _architecture(experiment: Experiment, info: Info) -> str:
     if experiment.plasticity != "none":
         spiking = f"{experiment.plasticity} {spiking}"
     kind = spiking if experiment.model == "srnn" else f"non-spiking {experiment.model.upper()}"
-    sizes = "-".join(map(str, [info.channels, *experiment.hidden, len(info.classes)]))
+    sizes = "-".join(map(str, [info.channels, *experiment.hidden, info.outputs]))
     return f"{kind} network {sizes}, readout {experiment.readout}"
 
 
@@ -124,11 +126,14 @@ def seconds_per_batch(experiment: Experiment, splits: Splits, network: Network) 
     """
     device = training_device(experiment.accelerator)
     trial = copy.deepcopy(network).to(device)
-    batch = splits.train.__getitems__(range(min(experiment.batch_size, len(splits.train))))
+    chosen = range(min(experiment.batch_size, len(splits.train)))
+    batch = splits.train.__getitems__(chosen)
     inputs, targets = (tensor.to(device) for tensor in batch)
     seconds = 0.0
     for _ in range(2):
         began = time.perf_counter()
+        if isinstance(splits.train, MazeEpisodes):
+            begin_and_play(trial, splits.train, splits.train.begin(chosen), index=0)
         loss = criterion(trial(inputs)[0], targets)
         loss.backward()
         loss.item()  # waits for the device

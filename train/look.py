@@ -7,9 +7,12 @@ from torch import Tensor
 
 from srnn import SRNN, Layer
 from srnn.datasets import SequenceDataset
+from srnn.datasets.maze_episodes import MazeEpisodes
 
 from .build import Network
 from .console import with_caveat
+from .play import begin_and_play
+from .report import format_score
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,12 @@ class Look:
 def look_at(network: Network, dataset: SequenceDataset, index: int) -> Look:
     """Run one sequence and keep everything."""
     network = network.cpu()
-    inputs, targets = dataset.__getitems__([index])
+    if isinstance(dataset, MazeEpisodes):
+        inputs, _, rewards = begin_and_play(network, dataset, dataset.begin([index]), index=0)
+        earned = format_score("reward", float(rewards.sum()))
+        title = f"{dataset.info.title}, episode {index}: reward {earned}"
+    else:
+        inputs, targets = dataset.__getitems__([index])
     activity = {"input": inputs[:, 0]}
     membranes = thresholds = None
     if isinstance(network, SRNN):
@@ -44,8 +52,10 @@ def look_at(network: Network, dataset: SequenceDataset, index: int) -> Look:
     else:
         logits, record = network(inputs, keep_membranes=True)
         names, traces = [name for name, _ in network.named_layers()[:-1]], record.membranes
+    if not isinstance(dataset, MazeEpisodes):
+        title = _title(dataset, index, logits, targets)
     activity |= {name: trace[:, 0] for name, trace in zip(names, traces, strict=True)}
-    return Look(_title(dataset, index, logits, targets), activity, membranes, thresholds)
+    return Look(title, activity, membranes, thresholds)
 
 
 def _title(dataset: SequenceDataset, index: int, logits: Tensor, targets: Tensor) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .look import Look
 from .metrics_csv import read_metrics
+from .report import SCORE_TITLES
 from .run_folder import naming
 
 STYLE: Any = {
@@ -59,19 +60,20 @@ def save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def learning_curves(metrics: Path, title: str, path: Path) -> None:
-    """Plot loss, accuracy, firing rates and gradient norm against batches.
+def learning_curves(metrics: Path, score: str, title: str, path: Path) -> None:
+    """Plot loss, score, firing rates and gradient norm against batches.
 
     Args:
         metrics: a metrics.csv.
+        score: the score by which the epoch was chosen.
         title: what was learned.
         path: the PNG file.
     """
     series = read_metrics(metrics)
-    loss, gradient = "cross entropy", "gradient norm, before clipping"
+    loss, gradient = "loss", "gradient norm, before clipping"
     panels = {
         loss: ["train/loss", "val/loss"],
-        "accuracy": ["train/accuracy", "val/accuracy"],
+        SCORE_TITLES[score]: [f"train/{score}", f"val/{score}"],
         "spikes per neuron and step": [name for name in series if name.startswith("spikes/")],
         gradient: ["train/grad_norm", "train/grad_norm_max"],
     }

@@ -7,12 +7,13 @@ from typing import Any
 
 from srnn.datasets import Info
 
-from .config import SPIKING, Experiment
+from .config import EPISODES, EPISODIC, SPIKING, Experiment
 from .console import counted, duration, percent, with_caveat
 from .run_folder import CONFIG, RunFolder, write_atomically
 
 SCORE_TITLES = {
     "accuracy": "accuracy",
+    "reward": "reward an episode",
     "macro_f1": "macro F1",
     "published": "published metric",
     "loss": "cross entropy",
@@ -29,8 +30,10 @@ def score_rows(scores: Mapping[str, float], caveat: str) -> list[tuple[str, str]
 
 
 def format_score(name: str, value: float) -> str:
-    """Format a score: a percentage, but for the loss."""
-    return f"{value:.4f}" if name == "loss" else percent(value)
+    """Format a score: a percentage, but for the loss and rewards."""
+    if name in ("loss", "reward"):
+        return f"{value:.4f}" if name == "loss" else f"{value:.2f}"
+    return percent(value)
 
 
 def about_scores(caveat: str) -> list[str]:
@@ -64,10 +67,10 @@ def write_report(
         info: its data.
         summary: its result, as in summary.json.
     """
-    validation = with_caveat(percent(summary["validation"]), info.caveat)
+    validation = with_caveat(format_score(info.score, summary["validation"]), info.caveat)
     rows = [
         *([f"test {title}", value] for title, value in score_rows(summary["test"], info.caveat)),
-        ["validation accuracy, by which the epoch was chosen", validation],
+        [f"validation {SCORE_TITLES[info.score]}, by which the epoch was chosen", validation],
         ["epoch chosen", f"{summary['best_epoch']} of {summary['epochs']}"],
         *(
             [["spikes a sequence, test", f"{summary['spikes_per_sequence']:.0f}"]]
@@ -96,7 +99,8 @@ def write_report(
         for title, path in plots.items()
         if (folder.path / path).is_file()  # a baseline has no time constants
     ]
-    unused = set() if experiment.model == "srnn" else SPIKING
+    unused = set() if experiment.model == "srnn" else set(SPIKING)
+    unused |= set() if experiment.dataset in EPISODIC else EPISODES
     settings = [
         [f"`{name}`", f"`{value}`"]
         for name, value in asdict(experiment).items()

@@ -6,10 +6,12 @@
 | accuracy  | share of right answers among the labelled targets                                  |
 | macro_f1  | F1 averaged over classes, where every step has a label: classes there are unequal  |
 | published | the published metric of the data set, where it differs from ``accuracy`` (``ecg``) |
+
+A network that plays episodes has one score, ``reward``: what it earns in one, on average.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +40,50 @@ def criterion(logits: Tensor, targets: Tensor) -> Tensor:
         logits.reshape(len(flat), -1), flat, ignore_index=IGNORE, reduction="sum"
     )
     return total / (flat != IGNORE).sum().clamp(min=1)
+
+
+class Scorer(Protocol):
+    """What adds scores up over batches; a module, so that a checkpoint or a device takes it."""
+
+    def names(self) -> list[str]:
+        """Names of the scores, in their order."""
+        ...
+
+    def compute(self) -> dict[str, float]:
+        """Return the scores of everything added since the last reset."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything added."""
+        ...
+
+
+class Rewards(nn.Module):
+    """The mean reward of episodes, accumulated over batches.
+
+    Args:
+        **options: what the metric of torchmetrics is given, such as ``sync_on_compute``.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__()
+        self.reward = MeanMetric(**options)
+
+    def update(self, rewards: Tensor) -> None:
+        """Add a batch, [time, batch]."""
+        self.reward.update(rewards.sum(0))
+
+    def compute(self) -> dict[str, float]:
+        """Return the mean of everything added since the last reset."""
+        return {"reward": float(self.reward.compute())}
+
+    def names(self) -> list[str]:
+        """Names of the scores."""
+        return ["reward"]
+
+    def reset(self) -> None:
+        """Forget everything added."""
+        self.reward.reset()
 
 
 class Scores(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 from .build import build_data
 from .cli import refuse_changes
 from .config import Experiment
-from .console import Console, percent, with_caveat
+from .console import Console, with_caveat
 from .errors import Stopped
 from .experiment import default_name, run
 from .report import SCORE_TITLES, about_scores, format_score, table
@@ -70,10 +70,8 @@ def _summarise(results: dict[int, Any], path: Path, console: Console) -> dict[st
     reports = ", ".join(f"[seed {seed}]({path.stem}-seed{seed}/report.md)" for seed in results)
     last: list[Any] = ["mean ± sd"]
     for name, both in spread.items():
-        mean, sd = both["mean"], both["sd"]
-        last.append(
-            f"{mean:.4f} ± {sd:.4f}" if name == "loss" else f"{percent(mean)} ± {100 * sd:.1f}"
-        )
+        mean, sd = (format_score(name, value) for value in (both["mean"], both["sd"]))
+        last.append(f"{mean.removesuffix(' %')} ± {sd}")
     beside = {name: "" if name == "loss" else caveat for name in scores}
     titles = [with_caveat(f"test {SCORE_TITLES[name]}", beside[name]) for name in scores]
     columns = ["seed", *titles]

@@ -9,7 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from .console import Console, duration, percent, with_caveat
-from .module import SequenceClassifier
+from .learner import Learner
+from .report import format_score
 from .stage import Stage
 
 SILENT = 0.001
@@ -70,9 +71,7 @@ class Metrics(Callback):
         console: where warnings go.
     """
 
-    def __init__(
-        self, module: SequenceClassifier, stage: Stage, every: int, console: Console
-    ) -> None:
+    def __init__(self, module: Learner, stage: Stage, every: int, console: Console) -> None:
         self.module = module
         self.stage = stage
         self.every = every
@@ -242,14 +241,16 @@ class Progress(Callback):
         """Say how well the training data are fitted, once something was measured."""
         if not row:
             return ""
-        return f"loss {row['train/loss']:.3f}  accuracy {percent(row['train/accuracy'])}"
+        name = self.stage.info.score
+        return f"loss {row['train/loss']:.3f}  {name} {format_score(name, row[f'train/{name}'])}"
 
     def _validation(self, row: Mapping[str, float]) -> str:
         """Say how well the validation went, if there was one."""
-        if "val/accuracy" not in row:
+        name = self.stage.info.score
+        if f"val/{name}" not in row:
             return ""
-        share = percent(row["val/accuracy"])
-        return f"  validation {with_caveat(share, self.stage.info.caveat)}"
+        score = format_score(name, row[f"val/{name}"])
+        return f"  validation {with_caveat(score, self.stage.info.caveat)}"
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException

@@ -93,7 +93,7 @@ def test_learning_curves_of_a_table_with_gaps(tmp_path):
         "epoch,batch,train/loss,val/loss,train/accuracy,spikes/rate_layer1,train/grad_norm\n"
         "1,1,2.0,,0.1,0.2,\n1,2,0.001,1.5,0.9,0.1,3.0\n"
     )
-    plots.learning_curves(table, "title", tmp_path / "curves.png")
+    plots.learning_curves(table, "accuracy", "title", tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 5000
 
 
