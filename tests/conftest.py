@@ -1,7 +1,14 @@
-"""What every test needs: nothing left over from the one before."""
+"""What every test needs: nothing left over from the one before, and its share of the cores."""
+
+import os
 
 import pytest
 import torch
+
+# With `pytest -n`, processes side by side.
+torch.set_num_threads(
+    max(1, torch.get_num_threads() // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+)
 
 
 @pytest.fixture(autouse=True)

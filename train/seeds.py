@@ -71,7 +71,7 @@ def _summarise(results: dict[int, Any], path: Path, console: Console) -> dict[st
     last: list[Any] = ["mean ± sd"]
     for name, both in spread.items():
         mean, sd = (format_score(name, value) for value in (both["mean"], both["sd"]))
-        last.append(f"{mean.removesuffix(' %')} ± {sd}")
+        last.append(f"{mean} ± {sd.removesuffix(' %')}")
     beside = {name: "" if name == "loss" else caveat for name in scores}
     titles = [with_caveat(f"test {SCORE_TITLES[name]}", beside[name]) for name in scores]
     columns = ["seed", *titles]

@@ -4,6 +4,7 @@ Non-linearities are free too, in spiking and other networks alike: no model of e
 of has a price for them.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _MOVES = """
@@ -35,12 +36,18 @@ softshrink tan tanh threshold trunc
 _FREE = frozenset((_MOVES + _COMPARISONS + _NON_LINEARITIES).split())
 
 
-def is_free(operation: Any) -> bool:
+def is_free(operation: Any, arguments: Sequence[Any] = (), named: Mapping[str, Any] = {}) -> bool:
     """Whether an operation, as torch dispatches it, costs nothing.
 
     Args:
         operation: an ``OpOverload``.
+        arguments: what it is called with: some moves can be told to add up.
+        named: the same, by name.
     """
+    given = dict(zip((a.name for a in operation._schema.arguments), arguments, strict=False))
+    given |= named
+    if given.get("reduce") is not None or given.get("accumulate"):
+        return False
     namespace, _, name = operation._schema.name.partition("::")
     if namespace == "prim":
         return True

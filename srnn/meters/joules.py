@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 _POWERCAP = Path("/sys/class/powercap")
 
 
@@ -56,11 +58,14 @@ def joule_meter(device: str = "cpu", powercap: Path = _POWERCAP) -> JouleMeter:
 
 
 def _rapl(powercap: Path) -> JouleMeter:
-    # Packages are intel-rapl:0, intel-rapl:1; what follows a second colon is a part of one.
+    # Packages are intel-rapl:0, intel-rapl:1; what follows a second colon is a part of one. The
+    # counter called psys is of the whole machine, packages included.
     folders = [
         folder
         for folder in sorted(powercap.glob("intel-rapl:*"))
-        if folder.name.count(":") == 1 and (folder / "energy_uj").exists()
+        if folder.name.count(":") == 1
+        and (folder / "energy_uj").exists()
+        and not _name(folder).startswith("psys")
     ]
     if not folders:
         raise NoJoulesError(
@@ -80,6 +85,13 @@ def _rapl(powercap: Path) -> JouleMeter:
     return JouleMeter(f"RAPL, {len(folders)} package(s)", read, ranges)
 
 
+def _name(folder: Path) -> str:
+    try:
+        return (folder / "name").read_text().strip()
+    except OSError:
+        return ""
+
+
 def _nvml(device: str) -> JouleMeter:
     try:
         import pynvml
@@ -89,12 +101,15 @@ def _nvml(device: str) -> JouleMeter:
         ) from error
     try:
         pynvml.nvmlInit()
-        handle = pynvml.nvmlDeviceGetHandleByIndex(int(device.partition(":")[2] or 0))
+        # By its own number: torch counts only the devices that CUDA_VISIBLE_DEVICES leaves.
+        identity = torch.cuda.get_device_properties(torch.device(device)).uuid
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{identity}")
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except pynvml.NVMLError as error:
         raise NoJoulesError(f"No energy was measured: NVML says {error}.") from error
 
     def read() -> list[float]:
+        torch.cuda.synchronize(device)  # what was asked for has to be done, too
         return [pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3]
 
     return JouleMeter("NVML", read, [float("inf")])

@@ -10,8 +10,9 @@
 
 While a meter is on, the module is in evaluation mode: spikes are met before dropout. How many
 samples there were follows from what the outermost module was called with. Three or five dimensions
-are whole sequences, [time, batch, ...]; two or four are one step, [batch, ...], and all steps
-within one ``with`` belong to the same samples.
+are whole sequences, [time, batch, ...]; two or four are one step, [batch, ...]; where the first
+layer of weights is a Conv1d, whose features are [channels, length], four are a sequence and three
+are a step. All steps within one ``with`` belong to the same samples.
 """
 
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ from srnn.neurons.kernels import EventBatch
 from srnn.neurons.kernels.events import counts_of
 
 from .layers import kind_of
+from .synapses import features_of, is_synapse
 from .terms import EVENT_DRIVEN, Convention, Ops, Term, Terms, add, total_of
 from .watch import Call, Kind, Watch
 
@@ -118,6 +120,9 @@ class _Meter:
         )
         self.samples = 0
         self._stepped = False
+        synapses = (part for part in module.modules() if is_synapse(part))
+        first = next(synapses, None)
+        self._lines = first is not None and features_of(first) == 2
 
     def __enter__(self) -> Self:
         self._training = [(part, part.training) for part in self._module.modules()]
@@ -134,7 +139,8 @@ class _Meter:
     def _began(self, given: Tensor | EventBatch) -> None:
         """The outermost module is called with this signal."""
         first = isinstance(self._module, nn.RNNBase) and self._module.batch_first
-        if len(given.shape) % 2:
+        # The features of vectors and of images are one and three dimensions.
+        if len(given.shape) % 2 != self._lines:
             self.begin()
             self.samples += given.shape[0 if first else 1]
         elif not self._stepped:

@@ -138,13 +138,15 @@ class _Guard(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if self._running and not (frame := self._running[-1]).covered and not is_free(func):
+        given = kwargs or {}
+        frame = self._running[-1] if self._running else None
+        if frame is not None and not frame.covered and not is_free(func, args, given):
             raise UncountedError(
                 f"{frame.name or 'The network'} ({frame.kind}) runs {func} itself, which no meter "
                 "sees. Put it into a module that srnn.meters counts, or teach it with "
                 "srnn.meters.register; what is no part of the network belongs outside it."
             )
-        return func(*args, **(kwargs or {}))
+        return func(*args, **given)
 
 
 @contextmanager
@@ -152,6 +154,18 @@ def _counting() -> Iterator[None]:
     """Counting is no part of the network: no guard sees it, nor anyone else's mode."""
     with torch.no_grad(), _disable_current_modes():
         yield
+
+
+def _check_own_forward(name: str, part: nn.Module) -> None:
+    """Refuse a part, or one within it, whose instance computes something else than its class."""
+    for inner, module in part.named_modules(prefix=name):
+        own = module.__dict__.get("forward")
+        if own is not None and not hasattr(own, "looks_on"):
+            raise UncountedError(
+                f"{inner or 'The network'} is a {type(module).__name__} with a forward of its own, "
+                "and no meter knows what that computes: make it a class, and teach the meters with "
+                "srnn.meters.register."
+            )
 
 
 def walk(
@@ -171,6 +185,7 @@ def walk(
             )
         kind = kind_of(part)
         if kind is not None:
+            _check_own_forward(name, part)
             kind.check(part, name or type(part).__name__)
             parts = kind.parts(part)
         else:
@@ -208,17 +223,18 @@ class Watch:
         guard: bool = True,
     ) -> None:
         self._began = began
+        self._module = module
         self._parts = list(walk(module, kind_of))
         self._seen, self._timewise = seen, timewise
         self.running: list[Frame] = []
         self._guard = _Guard(self.running) if guard else None
         self._known = Known()
         self._wrapped: list[tuple[nn.Module, str, Any]] = []
-        self._hooked: list[tuple[nn.Module, int, Any]] = []
+        self._hooked: list[tuple[Any, int, Any]] = []
 
     def __enter__(self) -> "Watch":
+        self._frame_hooks()
         for name, part, kind in self._parts:
-            self._cover_hooks(name, part)
             if kind is None:
                 self._wrap(name, part, None, "forward", (), False)
                 continue
@@ -240,30 +256,33 @@ class Watch:
             else:
                 part.__dict__[method] = before
         while self._hooked:
-            part, key, hook = self._hooked.pop()
-            part._forward_pre_hooks[key] = hook
+            hooks, key, hook = self._hooked.pop()
+            hooks[key] = hook
         self._known = Known()
 
-    def _cover_hooks(self, name: str, part: nn.Module) -> None:
-        """Let torch prepare weights before a call, as by masking what is pruned.
+    def _frame_hooks(self) -> None:
+        """Let hooks run as parts of their own, also those within a part that is counted as a whole.
 
-        They are constants of the network that runs on a device.
+        What torch prepares before a call, as by masking what is pruned, are weights: constants of
+        the network that runs on a device. Any other hook may look, but not compute.
         """
-        for key, hook in part._forward_pre_hooks.items():
-            if type(hook).__module__.startswith("torch.nn.utils."):
-                self._hooked.append((part, key, hook))
-                frame = Frame(name, type(part).__name__, True)
-                part._forward_pre_hooks[key] = self._covered(frame, hook)
+        for name, part in self._module.named_modules():
+            for hooks in (part._forward_pre_hooks, part._forward_hooks):
+                for key, hook in hooks.items():
+                    covered = type(hook).__module__.startswith("torch.nn.utils.")
+                    frame = Frame(name, f"a hook of {type(part).__name__}", covered)
+                    self._hooked.append((hooks, key, hook))
+                    hooks[key] = self._framed(frame, hook)
 
-    def _covered(self, frame: Frame, function: Callable[..., Any]) -> Callable[..., Any]:
-        def covered(*args: Any, **kwargs: Any) -> Any:
+    def _framed(self, frame: Frame, function: Callable[..., Any]) -> Callable[..., Any]:
+        def framed(*args: Any, **kwargs: Any) -> Any:
             self.running.append(frame)
             try:
                 return function(*args, **kwargs)
             finally:
                 self.running.pop()
 
-        return covered
+        return framed
 
     def _wrap(
         self,

@@ -80,7 +80,7 @@ def test_a_wrong_file_that_is_there_is_named_and_left_alone(tmp_path, site, one_
     ("name", "sent", "reason"),
     [
         ("wrong", CONTENT[::-1], "md5"),
-        ("damaged.gz", gzip.compress(CONTENT)[:-9], "damaged"),
+        ("damaged.gz", gzip.compress(CONTENT, mtime=0)[:-9], "damaged"),
         ("empty", b"", "md5"),
         ("missing", None, "Not Found"),
     ],

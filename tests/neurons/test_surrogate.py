@@ -106,7 +106,7 @@ def test_the_dtype_of_the_input_is_kept(psi, dtype):
         (surrogate.atan(alpha=5.0), snntorch.surrogate.atan(alpha=5.0)),
         (surrogate.fast_sigmoid(slope=7.0), snntorch.surrogate.fast_sigmoid(slope=7)),
     ],
-    ids=str,
+    ids=["atan", "fast_sigmoid", "atan, alpha 5", "fast_sigmoid, slope 7"],
 )
 def test_the_gradient_equals_that_of_snntorch(ours, theirs):
     v = torch.linspace(-3, 3, 2001)

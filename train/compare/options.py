@@ -114,6 +114,11 @@ def parse_compare(arguments: Sequence[str]) -> Request:
             f"{experiments['srnn'].dataset} each network brings about its own: train them one by "
             "one with srnn-train."
         )
+    if any(e.readout == "count" for e in experiments.values() if e.model != "srnn"):
+        raise ConfigError(
+            "--readout count counts spikes, which the baselines have none of: choose a readout "
+            "that all models can have."
+        )
     # The budget is equal: epochs, data and batches are those of the spiking network.
     spiking = experiments["srnn"]
     equal = {name: getattr(spiking, name) for name in ("epochs", "batch_size", "data", "hidden")}

@@ -66,6 +66,8 @@ def fairness(trained: Trained, epochs: int, options: CompareOptions) -> list[str
     if trained.missed:
         missed = ", ".join(model.upper() for model in trained.missed)
         sentences.append(f"None was as accurate on validation as the spiking network: {missed}.")
+    if trained.failed:
+        sentences.append(f"Left out, with a seed that failed: {' '.join(trained.failed)}")
     return sentences
 
 

@@ -146,6 +146,7 @@ def joules_of_a_sample(
     Loading the data is left out: all batches are at hand before it begins.
     """
     device = next(network.parameters()).device
+    network.eval()
     batches = [inputs.to(device) for inputs, _ in SequenceLoader(splits.test, batch_size)]
     network(batches[0])  # to warm up
     with meter:

@@ -7,15 +7,15 @@ trains the rest.
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import mean
 
 from ..build import build_data, build_network
 from ..config import MAY_CHANGE, SPIKING, Experiment
 from ..console import BarsOnly, Console, duration, percent
-from ..errors import ConfigError, Stopped
+from ..errors import ConfigError, NotFiniteError, Stopped
 from ..experiment import run, run_untested
 from ..run_folder import RunFolder
 from ..sizing import learned_parameters, width_for
@@ -65,11 +65,13 @@ class Trainer:
         folder: of the comparison.
         seeds: of every network.
         console: where to say what is trained.
+        failed: networks that did not stay finite with every seed, and why.
     """
 
     folder: Path
     seeds: Sequence[int]
     console: Console
+    failed: list[str] = field(default_factory=list)
 
     def trial(self, experiment: Experiment) -> RunFolder:
         """Train and validate, without looking at the test set."""
@@ -79,6 +81,16 @@ class Trainer:
         """Train, validate and test, for every seed."""
         runs = [self._settle(replace(experiment, seed=s), tested=True) for s in self.seeds]
         return Entry(experiment, tuple(runs))
+
+    def entries(self, experiments: Iterable[Experiment]) -> Iterator[Entry]:
+        """The same for each of several networks; one that fails is left out, and noted."""
+        for experiment in experiments:
+            try:
+                yield self.entry(experiment)
+            except NotFiniteError as error:
+                what = f"{Entry(experiment, ()).label}: {error}"
+                self.console.warn(f"left out, {what}")
+                self.failed.append(what)
 
     def _settle(self, experiment: Experiment, *, tested: bool) -> RunFolder:
         """Bring a run to its end, from wherever it is."""
@@ -132,11 +144,13 @@ class Trained:
         entries: the networks, the spiking one that all are compared with first.
         trials: what was tried, by model.
         missed: models of which no network was as accurate on validation as the spiking one.
+        failed: networks that are left out, since they did not stay finite, and why.
     """
 
     entries: list[Entry]
     trials: dict[str, list[Trial]]
     missed: Sequence[str]
+    failed: Sequence[str]
 
 
 def train_all(
@@ -163,7 +177,9 @@ def train_all(
         console.line(f"tuning {model.upper()} {experiment.hidden}", style="bold")
         chosen[model], trials[model] = tuned(experiment, options.trials, trainer.trial)
     console.line("training at equal numbers of parameters", style="bold")
-    entries = {model: [trainer.entry(experiment)] for model, experiment in chosen.items()}
+    entries = {"srnn": [trainer.entry(chosen["srnn"])]}  # without which there is no comparison
+    for model in options.baselines:
+        entries[model] = list(trainer.entries([chosen[model]]))
     target = entries["srnn"][0].validation()
     for model in options.baselines if options.match_accuracy else ():
         console.line(
@@ -171,10 +187,10 @@ def train_all(
             f"{percent(target)}",
             style="bold",
         )
-        for width in options.widths:
-            sized = replace(chosen[model], hidden=[width] * layers)
-            entries[model].append(trainer.entry(sized))
-            if entries[model][-1].validation() >= target:
+        ladder = [replace(chosen[model], hidden=[width] * layers) for width in options.widths]
+        for entry in trainer.entries(ladder):
+            entries[model].append(entry)
+            if entry.validation() >= target:
                 break
     found = {
         model for model, some in entries.items() if any(e.validation() >= target for e in some)
@@ -183,9 +199,9 @@ def train_all(
     console.line("training the points of the spiking network's front", style="bold")
     variants = [replace(chosen["srnn"], hidden=[width] * layers) for width in options.widths]
     variants += [replace(chosen["srnn"], rate_penalty=penalty) for penalty in options.penalties]
-    entries["srnn"] += [trainer.entry(variant) for variant in variants]
+    entries["srnn"] += trainer.entries(variants)
     unique = {network_name(e.experiment): e for some in entries.values() for e in some}
-    return Trained(list(unique.values()), trials, missed)
+    return Trained(list(unique.values()), trials, missed, trainer.failed)
 
 
 def taken(paths: Sequence[str]) -> list[Entry]:

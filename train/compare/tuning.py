@@ -5,12 +5,13 @@ models:
 
 | setting       | drawn from                                                              |
 |---------------|-------------------------------------------------------------------------|
-| ``lr``        | the recipe's, times 4^x with x uniform between -1 and 1                 |
+| ``lr``        | the recipe's, times 4^x with x spread evenly between -1 and 1           |
 | ``clip_norm`` | 0.3, 1, 3                                                               |
 | ``readout``   | softmax-sum, mean, last; stream stays where every step has a label      |
 
-The seed is --seed in all trials. What wins at the size of the comparison is used at every other
-width and penalty too.
+x is a golden-ratio sequence from a random start, so that a few trials are never all on one side,
+and fewer trials are the beginning of more. The seed is --seed in all trials. What wins at the size
+of the comparison is used at every other width and penalty too.
 """
 
 import random
@@ -24,6 +25,8 @@ from ..run_folder import RunFolder
 
 LR_FACTOR = 4.0
 """How far the learning rate may lie above or below the recipe's."""
+GOLDEN = (5**0.5 - 1) / 2
+"""Step, as a share of the range, at which any number of draws lies most evenly."""
 CLIP_NORMS = (0.3, 1.0, 3.0)
 """Norms at which the gradient is clipped."""
 READOUTS = ("softmax-sum", "mean", "last")
@@ -52,8 +55,10 @@ def drawn(experiment: Experiment, trials: int) -> list[Experiment]:
     # Of the seed alone: every model gets the same draws.
     numbers = random.Random(experiment.seed)
     settings = [experiment]
+    share = numbers.random()
     while len(settings) < trials:
-        lr = experiment.lr * LR_FACTOR ** numbers.uniform(-1, 1)
+        share = (share + GOLDEN) % 1
+        lr = experiment.lr * LR_FACTOR ** (2 * share - 1)
         clip = numbers.choice(CLIP_NORMS)
         readout: Any = numbers.choice(READOUTS)
         if experiment.readout == "stream":

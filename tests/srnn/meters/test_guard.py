@@ -51,6 +51,8 @@ UNSEEN = {
     "pow": lambda x, w: x**2,
     "native_layer_norm": lambda x, w: F.layer_norm(x, (4,)),
     "add_": lambda x, w: x.clone().add_(1),
+    "scatter": lambda x, w: x.scatter(0, torch.zeros(1, 4, dtype=torch.long), w, reduce="add"),
+    "index_put": lambda x, w: x.index_put((torch.tensor([0, 0]),), w[:2], accumulate=True),
     "embedding": lambda x, w: F.embedding(x.long().abs(), w),
 }
 
@@ -130,6 +132,48 @@ def test_derived_neurons_and_layers_are_not_taken_for_their_parents(counting):
     net.layers[0].neuron.plasticity = object()
     with pytest.raises(UncountedError, match=r"layer1\.neuron: no meter knows what its plasticity"):
         counting.metered(net, x[None])
+
+
+@pytest.mark.parametrize("place", ["readout.projection", "layers.0.neuron", "layers.0", ""])
+def test_a_hook_may_look_but_not_compute(counting, place):
+    """Also within a part that is counted as a whole, whose own arithmetic is its own affair."""
+    net, x = SRNN(4, [3], 2), torch.ones(5, 2, 4)
+    expected = counting.metered(net, x).total()
+    seen = []
+    part = net.get_submodule(place)
+    looking = part.register_forward_hook(lambda module, args, output: seen.append(output))
+    assert counting.metered(net, x).total() == expected
+    assert seen or place == "layers.0.neuron"  # whose call is none, on a sequence
+    looking.remove()
+    computing = lambda module, args: (args[0] * 2, *args[1:])  # noqa: E731
+    part.register_forward_pre_hook(computing)
+    before = list(part._forward_pre_hooks.values())
+    if seen:
+        with pytest.raises(UncountedError, match=r"a hook of \w+\) runs aten.mul"):
+            counting.metered(net, x)
+    assert list(part._forward_pre_hooks.values()) == before == [computing]
+
+
+def test_a_forward_of_an_instance_s_own_is_refused(counting):
+    net = SRNN(4, [3], 2)
+    projection = net.readout.projection
+    projection.forward = lambda x: F.linear(x, projection.weight) * 3
+    with pytest.raises(UncountedError, match=r"readout.projection is a Linear with a forward of"):
+        counting.metered(net, torch.ones(5, 2, 4))
+    with pytest.raises(UncountedError, match="0 is a Linear with a forward of its own"):
+        counting.metered(nn.Sequential(projection), torch.ones(5, 3))
+
+
+@pytest.mark.parametrize("shape", [(7, 3, 9), (5, 7, 3, 9)], ids=["a step", "a sequence"])
+def test_lines_have_two_dimensions_of_features(shape):
+    """[batch, channels, length] is a step of seven samples, and no sequence of seven steps."""
+    net = nn.Sequential(nn.Conv1d(3, 2, 3, bias=False), nn.Flatten(-2))
+    with torch.no_grad(), SynOpMeter(net) as meter:
+        for x in torch.ones(shape).reshape(-1, 7, 3, 9) if len(shape) == 4 else [torch.ones(shape)]:
+            net(x)
+    assert meter.samples == 7
+    steps = 5 if len(shape) == 4 else 1
+    assert meter.total().ac == steps * 7 * 2 * 3 * 3 * 7  # outputs x inputs x width x places
 
 
 def test_a_compiled_module_is_refused(counting):

@@ -1,6 +1,7 @@
 """Measured joules, from a tree of files in the form of the kernel's."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,10 +22,14 @@ def test_packages_are_added_up_and_their_parts_left_out(tmp_path):
         package(tmp_path, "intel-rapl:1", 5),
     )
     core = package(tmp_path, "intel-rapl:0:0", 0)
+    machine = package(tmp_path, "intel-rapl:2", 0)
+    (machine.parent / "name").write_text("psys\n")
+    (first.parent / "name").write_text("package-0\n")
     with joule_meter("cpu", tmp_path) as meter:
         first.write_text("3500000\n")
         second.write_text("500005\n")
         core.write_text("9000000\n")
+        machine.write_text("9000000\n")
     assert meter.joules == pytest.approx(2.5 + 0.5)
     assert meter.source == "RAPL, 2 package(s)"
 
@@ -45,7 +50,7 @@ def test_a_machine_without_counters_says_so(tmp_path):
         joule_meter("cpu", tmp_path)
 
 
-def test_a_gpu_is_read_in_millijoules(monkeypatch):
+def test_a_gpu_is_found_by_its_identity_and_read_in_millijoules_when_it_is_done(monkeypatch):
     class NVML:
         NVMLError = OSError
         joules = 1000
@@ -53,18 +58,23 @@ def test_a_gpu_is_read_in_millijoules(monkeypatch):
         def nvmlInit(self):  # noqa: N802
             pass
 
-        def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
-            return index
+        def nvmlDeviceGetHandleByUUID(self, uuid):  # noqa: N802
+            return uuid
 
         def nvmlDeviceGetTotalEnergyConsumption(self, handle):  # noqa: N802
-            assert handle == 1
+            assert handle == "GPU-of-cuda:1"
             return self.joules
 
+    waited = []
+    found = lambda device: SimpleNamespace(uuid=f"of-{device}")  # noqa: E731
+    monkeypatch.setattr("torch.cuda.get_device_properties", found)
+    monkeypatch.setattr("torch.cuda.synchronize", waited.append)
     nvml = NVML()
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
     with joule_meter("cuda:1") as meter:
         nvml.joules = 3500
     assert meter.joules == 2.5
+    assert waited == ["cuda:1"] * 2
 
 
 def test_a_gpu_without_nvml_says_so(monkeypatch):

@@ -1,13 +1,16 @@
 """What makes a comparison fair: equal trials, the choice on validation, the ladder, the pairs."""
 
+import math
 import shutil
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from srnn.train.compare import training
 from srnn.train.compare.options import CompareOptions
+from srnn.train.compare.report import fairness
 from srnn.train.compare.roles import pairs
 from srnn.train.compare.training import Entry, network_name, taken, train_all
 from srnn.train.compare.tuning import CLIP_NORMS, READOUTS, drawn, tuned
@@ -51,6 +54,16 @@ def test_trials_are_drawn_around_the_recipe_by_the_same_numbers_for_all():
     assert drawn(Experiment(), 3) == drawn(Experiment(), 5)[:3]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_few_trials_cover_the_range_whatever_the_seed(seed):
+    """Between four draws, on a logarithmic scale, at most 38 % of the range is left out."""
+    rates = [trial.lr for trial in drawn(Experiment(lr=1.0, seed=seed), 5)[1:]]
+    shares = sorted(math.log(rate, 16) + 0.5 for rate in rates)
+    assert 0 <= shares[0] < shares[-1] <= 1
+    gaps = [high - low for low, high in pairwise([*shares, shares[0] + 1])]
+    assert max(gaps) < 0.385
+
+
 def test_the_best_on_validation_wins_and_the_first_of_equal_ones():
     accuracies = iter([0.5, 0.7, None, 0.7])
 
@@ -69,12 +82,20 @@ def test_the_best_on_validation_wins_and_the_first_of_equal_ones():
 
 
 @pytest.fixture
-def pretended(monkeypatch):
+def broken():
+    """Model, width and seed of final trainings that fail, to be added to."""
+    return set()
+
+
+@pytest.fixture
+def pretended(monkeypatch, broken):
     """Pretend to train: the accuracy of a network grows with its width, up to a limit."""
     asked = []
 
     def settle(self, experiment, *, tested):
         asked.append((experiment, tested))
+        if (experiment.model, experiment.hidden[0], experiment.seed, tested) in broken:
+            raise NotFiniteError("Numbers stopped being finite.")
         limits = {"srnn": 0.6, "rnn": 0.5, "lstm": 1.0}
         return Result(min(experiment.hidden[0] / 100, limits[experiment.model]))
 
@@ -106,6 +127,24 @@ def test_the_ladder_is_climbed_until_validation_is_as_good(pretended):
         assert len(trials) == len(trained.trials[model]) == 3
         assert {e.seed for e, tested in pretended if e.model == model and tested} == {4, 5}
         assert {e.epochs for e, _ in pretended} == {Experiment().epochs}
+
+
+def test_a_network_that_fails_with_one_seed_is_left_out_and_said(pretended, broken):
+    options = CompareOptions(
+        baselines=["lstm"], trials=1, seeds=2, widths=[20, 60, 80], penalties=[]
+    )
+    experiments = {m: Experiment(model=m, hidden=[60], seed=4) for m in ("srnn", "lstm")}
+    broken |= {("lstm", 60, 5, True), ("srnn", 80, 4, True)}
+    trained = train_all(options, experiments, Path("nowhere"), BarsOnly())
+    labels = [entry.label for entry in trained.entries]
+    assert {"LSTM 60", "SRNN 80"} & set(labels) == set()
+    assert {"SRNN 60", "LSTM 20", "LSTM 80"} <= set(labels)  # the ladder was climbed further
+    assert [what.split(":")[0] for what in trained.failed] == ["LSTM 60", "SRNN 80"]
+    (said,) = [s for s in fairness(trained, 20, options) if "Left out" in s]
+    assert "LSTM 60: Numbers stopped being finite." in said
+    broken.add(("srnn", 60, 4, True))
+    with pytest.raises(NotFiniteError):  # without it there is nothing to compare with
+        train_all(options, experiments, Path("nowhere"), BarsOnly())
 
 
 @dataclass

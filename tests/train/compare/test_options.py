@@ -58,6 +58,7 @@ def test_runs(text):
     ("text", "sentence"),
     [
         ("--trials 0", "--trials must be positive; got 0."),
+        ("--readout count", "--readout count counts spikes, which the baselines have none of"),
         ("--widths 0", "--widths must be positive; got"),
         ("--penalties -1", "--penalties must be positive; got"),
         ("--baselines stpn", "--baselines expects"),
