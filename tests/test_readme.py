@@ -28,7 +28,7 @@ COMPARISONS = [c for c in COMMANDS if c.startswith("srnn-compare")]
 
 def test_the_first_two_commands_are_those_that_ci_runs():
     assert COMMANDS[0] == 'pip install -e ".[all]" && srnn-train --dataset shd-synth'
-    assert COMMANDS[1] == 'pip install -e ".[all,test]" && pytest'
+    assert COMMANDS[1] == 'pip install -e ".[all,test]" && pytest -n auto'
 
 
 @pytest.mark.parametrize("command", TRAININGS)
