@@ -24,7 +24,10 @@ FLAGS = [
 # Compiled once.
 INTERFACE = ("api", "hebbian_api")
 # Compiled for each level. step.cpp must round as often as the reference does; see there.
-CONTRACT = {"step": "off", "forward": "fast", "backward": "fast", "scan": "fast", "hebbian": "fast"}
+CONTRACT = {
+    "step": "off",
+    **dict.fromkeys(("forward", "backward", "scan", "count", "hebbian"), "fast"),
+}
 
 
 class BuildKernel(build_ext):

@@ -87,7 +87,7 @@ def _load(path: Path = _LIBRARY) -> tuple[ctypes.CDLL | None, str | None]:
         return None, "the compiled kernel is older than its sources: install srnn again"
     try:
         library = ctypes.CDLL(str(path))
-        if library.srnn_size() != ctypes.sizeof(_Call):
+        if library.srnn_size() != ctypes.sizeof(_Call) or not hasattr(library, "srnn_count"):
             return None, "the compiled kernel is of another version of srnn: reinstall srnn"
     except (OSError, AttributeError) as error:
         return None, f"the compiled kernel cannot be loaded: {error}"
@@ -96,6 +96,11 @@ def _load(path: Path = _LIBRARY) -> tuple[ctypes.CDLL | None, str | None]:
         *(ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64),
         *(ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)),
         ctypes.c_int,
+    )
+    library.srnn_count.restype = ctypes.c_int64
+    library.srnn_count.argtypes = (
+        *(ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64),
+        *(ctypes.c_void_p, ctypes.c_int),
     )
     pool = _pool()
     if pool is not None:
@@ -136,6 +141,30 @@ def _level(forced: str | None) -> int:
             f"This machine runs the levels {', '.join(LEVELS[: highest + 1])}, not {forced!r}."
         )
     return LEVELS.index(forced)
+
+
+def count_ones(x: Tensor, *, level: str | None = None) -> tuple[Tensor, bool]:
+    """Count the ones of each column of a matrix, in one pass over it.
+
+    Args:
+        x: float32 or float64 [rows, columns] on the CPU, contiguous, of less than 2^31 rows.
+        level: as in :func:`forward`.
+
+    Returns:
+        The counts, float64 [columns]; and whether x holds nothing but 0 and 1: without that they
+        mean nothing.
+
+    Raises:
+        RuntimeError: where the library is missing.
+    """
+    library, missing = _load()
+    if library is None:
+        raise RuntimeError(missing)
+    ones = torch.zeros(x.shape[1], dtype=torch.float64)
+    binary = library.srnn_count(
+        *(x.data_ptr(), int(x.dtype == torch.float64), *x.shape, ones.data_ptr(), _level(level))
+    )
+    return ones, bool(binary)
 
 
 class _Prepared:

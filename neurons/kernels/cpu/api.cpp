@@ -9,10 +9,11 @@
     int backward32(const Call *);          \
     int backward64(const Call *);          \
     Scan scan32, scan64;                   \
+    Count count32, count64;                \
     }
 #define OFFERS(level)                                                                \
     {level::forward32,  level::forward64, level::backward32, level::backward64,      \
-     level::scan32,     level::scan64}
+     level::scan32,     level::scan64,     level::count32,   level::count64}
 
 DECLARE(base)
 #if defined(__x86_64__)
@@ -67,4 +68,9 @@ EXPORT int64_t srnn_scan(const void *x, int is_double, int64_t rows, int64_t n, 
                          int64_t threads, int64_t *others, int level) {
     return (is_double ? LEVELS[level].scan64 : LEVELS[level].scan32)(x, rows, n, bits, threads,
                                                                      others);
+}
+
+EXPORT int64_t srnn_count(const void *x, int is_double, int64_t rows, int64_t n, double *ones,
+                          int level) {
+    return (is_double ? LEVELS[level].count64 : LEVELS[level].count32)(x, rows, n, ones);
 }

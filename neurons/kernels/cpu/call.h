@@ -48,6 +48,8 @@ struct Call {
 // See scan.cpp.
 typedef int64_t Scan(const void *x, int64_t rows, int64_t n, uint64_t *bits, int64_t threads,
                      int64_t *others);
+// See count.cpp.
+typedef int64_t Count(const void *x, int64_t rows, int64_t n, double *ones);
 
 // What one level of instructions offers; a pass returns 0, or 1 where memory ran out.
 struct Level {
@@ -56,4 +58,5 @@ struct Level {
     int (*backward32)(const Call *);
     int (*backward64)(const Call *);
     Scan *scan32, *scan64;
+    Count *count32, *count64;
 };

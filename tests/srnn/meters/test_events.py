@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srnn.datasets.packed import pack
+from srnn.meters import events
 from srnn.meters.events import read
 from srnn.meters.events import read_batch as read_events
 from srnn.neurons.kernels import EventBatch
@@ -47,6 +48,12 @@ def test_every_element_is_sorted_by_itself(x, timewise, dtype):
     found = read(x, timewise=timewise)
     assert torch.equal(torch.stack(found[:3]), by_hand(x, timewise))
     assert found.rows == (x.shape[1] if timewise else x.shape[0] * x.shape[1])
+
+
+def test_without_the_compiled_kernel_too(monkeypatch):
+    monkeypatch.setattr(events.cpu_backend, "reason", lambda: "not there")
+    monkeypatch.setattr(events.cpu_backend, "count_ones", None)
+    test_every_element_is_sorted_by_itself()
 
 
 @given(inputs(), st.booleans())
