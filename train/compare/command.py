@@ -24,7 +24,7 @@ from ..run_folder import write_atomically
 from ..threads import choose_threads
 from . import figures, wandb_table
 from .options import Request
-from .report import fairness, headline, write_report
+from .report import fairness, headline, trained_before, write_report
 from .roles import ratio_table
 from .scoring import score
 from .tables import energy_table, network_table, trial_table
@@ -77,7 +77,7 @@ def _report(
     choose_threads(settings, splits.info.channels)
     device = training_device(settings.accelerator)
     meter = None
-    notes = ["The networks were trained before, each as its own folder says."]
+    notes = trained_before(entries)
     if trained is not None:
         notes = fairness(trained, settings.epochs, request.options)
     if request.options.measure_energy:

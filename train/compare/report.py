@@ -1,6 +1,6 @@
 """report.md of a comparison: what was compared, how fairly, and what came out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from srnn.datasets import Info
@@ -21,7 +21,7 @@ from .figures import compared
 from .options import CompareOptions
 from .roles import EQUAL_ACCURACY, TOLERANCE, pairs
 from .scoring import Scored
-from .training import Trained
+from .training import Entry, Trained
 from .tuning import CLIP_NORMS, LR_FACTOR, READOUTS
 
 
@@ -50,9 +50,10 @@ def fairness(trained: Trained, epochs: int, options: CompareOptions) -> list[str
     ladder = f"widths of {', '.join(map(str, options.widths))}" if options.widths else "no others"
     clips = ", ".join(f"{clip:g}" for clip in CLIP_NORMS)
     sentences = [
-        f"Every model had {trials} trials of {epochs} epochs on the same data: its recipe, and "
-        f"others with the learning rate drawn log-uniformly within a factor of {LR_FACTOR:g} of "
-        f"the recipe's, the gradient clipped at {clips}, and the readout {', '.join(READOUTS)} "
+        f"Every model had {trials} trials of {epochs} epochs on the same data: its own settings, "
+        "which are those of its recipe but for what was typed, and others with the learning rate "
+        f"spread evenly, on a logarithmic scale, within a factor of {LR_FACTOR:g} of its own, the "
+        f"gradient clipped at {clips}, and the readout {', '.join(READOUTS)} "
         "(stream where every step has a label). The factors drawn were the same for all models. "
         "Validation chose; the test set was not read.",
         f"The winner was trained with {options.seeds} seed(s) for {epochs} epochs at every size. "
@@ -69,6 +70,15 @@ def fairness(trained: Trained, epochs: int, options: CompareOptions) -> list[str
     if trained.failed:
         sentences.append(f"Left out, with a seed that failed: {' '.join(trained.failed)}")
     return sentences
+
+
+def trained_before(entries: Sequence[Entry]) -> list[str]:
+    """Say where networks come from that were not trained for the comparison."""
+    notes = ["The networks were trained before, each as its own folder says."]
+    budgets = {f"{e.experiment.epochs} epochs ({e.label})": e.experiment.epochs for e in entries}
+    if len(set(budgets.values())) > 1:
+        notes.append(f"Their budgets are not equal: {', '.join(budgets)}.")
+    return notes
 
 
 def write_report(

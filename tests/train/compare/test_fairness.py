@@ -10,7 +10,7 @@ import pytest
 
 from srnn.train.compare import training
 from srnn.train.compare.options import CompareOptions
-from srnn.train.compare.report import fairness
+from srnn.train.compare.report import fairness, trained_before
 from srnn.train.compare.roles import pairs
 from srnn.train.compare.training import Entry, network_name, taken, train_all
 from srnn.train.compare.tuning import CLIP_NORMS, READOUTS, drawn, tuned
@@ -179,6 +179,16 @@ def test_pairs_by_size_and_by_validation():
         ("gru", "parameters"): None,
         ("gru", "accuracy"): None,
     }
+
+
+def test_unequal_budgets_of_earlier_runs_are_said():
+    def entry(epochs):
+        return Entry(Experiment(hidden=[epochs], epochs=epochs), (Result(0.5),))
+
+    (only,) = trained_before([entry(3), entry(3)])
+    assert "trained before" in only
+    _, unequal = trained_before([entry(3), entry(5)])
+    assert unequal == "Their budgets are not equal: 3 epochs (SRNN 3), 5 epochs (SRNN 5)."
 
 
 def test_a_name_stands_for_everything_that_decides_a_network():
