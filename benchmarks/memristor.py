@@ -160,6 +160,8 @@ def draw(path: Path, plot: Path) -> None:
         panel.axhline(perfect, color="0.5", lw=1, ls="--", label="perfect devices")
         panel.axhline(perfect - 3, color="0.7", lw=1, ls=":", label="three points below")
         panel.set(xlabel=title, xscale="log")
+        panel.set_xticks(AXES[axis], [f"{value:g}" for value in AXES[axis]])
+        panel.minorticks_off()
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("test accuracy, %")
     panels[0].legend(frameon=False, fontsize=8)
