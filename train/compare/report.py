@@ -19,7 +19,7 @@ from ..report import about_scores
 from ..run_folder import commit, write_atomically
 from .figures import compared
 from .options import CompareOptions
-from .roles import EQUAL_ACCURACY, TOLERANCE, pairs
+from .roles import EQUAL_ACCURACY, TOLERANCE, pairs, ratio_range
 from .scoring import Scored
 from .training import Entry, Trained
 from .tuning import CLIP_NORMS, LR_FACTOR, READOUTS
@@ -148,10 +148,13 @@ def headline(scored: list[Scored]) -> str:
                 said.append(f"No {pair.model.upper()} here is as accurate on validation.")
             continue
         times = pair.baseline.nanojoules(DEFAULT_PROFILE)[0] / own
+        low, high = ratio_range(reference, pair.baseline, DEFAULT_PROFILE)
+        several = len(reference.measurements) > 1
+        seeds = f", {low:.3g} to {high:.3g} over seeds," if several else ""
         dense = pair.baseline.nanojoules(DEFAULT_PROFILE, DENSE)[0] / own
         said.append(
             f"At equal {pair.equal}, {pair.baseline.label}: {_accuracy(pair.baseline)}, "
-            f"{times:.3g} times that estimate ({dense:.3g} counted dense)."
+            f"{times:.3g} times that estimate{seeds} ({dense:.3g} counted dense)."
         )
     return " ".join(said)
 

@@ -65,9 +65,10 @@ def _as_accurate(reference: Scored, kind: list[Scored]) -> Scored | None:
 def ratio_table(scored: list[Scored], profiles: list[EnergyProfile]) -> Table:
     """How many times the reference's estimated energy each baseline's is, a column for each.
 
-    The reference is event-driven throughout. A baseline is given event-driven, zeros in its input
-    skipped, and dense; and where a profile has no memory, under the convention of the published
-    ratios, both of them.
+    Ratios are those of the means over seeds; for the first profile the extremes stand beside them:
+    the least of the one by the most of the other. The reference is event-driven throughout. A
+    baseline is given event-driven, zeros in its input skipped, and dense; and where a profile has
+    no memory, under the convention of the published ratios, both of them.
     """
     reference = scored[0]
     found = pairs(scored)
@@ -84,16 +85,37 @@ def ratio_table(scored: list[Scored], profiles: list[EnergyProfile]) -> Table:
             lambda other: other.nanojoules(profile, theirs)[0] / own,
         )
 
+    def extremes(profile: EnergyProfile, theirs: Convention) -> list[list[Any]]:
+        name = f"{profile.name}, {theirs.name}, times"
+        return [
+            row(
+                f"{name}, least of all seeds",
+                lambda o: ratio_range(reference, o, profile, theirs)[0],
+            ),
+            row(f"{name}, most", lambda o: ratio_range(reference, o, profile, theirs)[1]),
+        ]
+
     right, size = reference.score("accuracy")[0], reference.entry.parameters()
     rows = [
         row("test accuracy, points more", lambda o: 100 * (o.score("accuracy")[0] - right)),
         row("parameters, times", lambda other: other.entry.parameters() / size),
     ]
     for profile in profiles:
-        rows.append(times(profile, EVENT_DRIVEN, EVENT_DRIVEN))
-        rows.append(times(profile, DENSE, EVENT_DRIVEN))
+        for theirs in (EVENT_DRIVEN, DENSE):
+            rows.append(times(profile, theirs, EVENT_DRIVEN))
+            if profile is profiles[0] and len(reference.measurements) > 1:
+                rows += extremes(profile, theirs)
         rows += [] if profile.memory else [times(profile, FOLDED, FOLDED)]
     return Table([f"than {reference.label}", *map(_title, found)], rows)
+
+
+def ratio_range(
+    reference: Scored, other: Scored, profile: EnergyProfile, theirs: Convention = EVENT_DRIVEN
+) -> tuple[float, float]:
+    """The least and the most that a network's estimate is of the reference's, over all seeds."""
+    own = reference.each_nanojoules(profile, EVENT_DRIVEN)
+    each = other.each_nanojoules(profile, theirs)
+    return min(each) / max(own), max(each) / min(own)
 
 
 def _title(pair: Pair) -> str:

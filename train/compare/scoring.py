@@ -60,7 +60,11 @@ class Scored:
         self, profile: EnergyProfile, convention: Convention = EVENT_DRIVEN
     ) -> tuple[float, float | None]:
         """Mean and spread of the estimated energy of a sample."""
-        return _spread([energy(m, profile, convention).total / 1e3 for m in self.measurements])
+        return _spread(self.each_nanojoules(profile, convention))
+
+    def each_nanojoules(self, profile: EnergyProfile, convention: Convention) -> list[float]:
+        """The same of every seed."""
+        return [energy(m, profile, convention).total / 1e3 for m in self.measurements]
 
     def layers(self, profile: EnergyProfile) -> dict[str, float]:
         """Mean estimated energy of a sample in nJ by layer, event-driven."""

@@ -12,7 +12,7 @@ import yaml
 from torch import no_grad
 
 from srnn.datasets import SequenceLoader, load
-from srnn.meters import DENSE, PROFILES, energy, measure
+from srnn.meters import DEFAULT_PROFILE, DENSE, PROFILES, energy, measure
 from srnn.train.build import build_network
 from srnn.train.config import Experiment
 from srnn.train.weights import load_weights
@@ -84,6 +84,11 @@ def test_ratios_are_those_of_the_tables(finished, rows):
         own = float(energies["SRNN 8"][column.removesuffix(", dense")])
         kind = column if column.endswith(", dense") else f"{column}, event-driven"
         assert float(ratios[f"{kind}, times"][name]) == pytest.approx(float(values) / own)
+    least, most = (
+        float(ratios[f"{DEFAULT_PROFILE.name}, event-driven, times, {which}"][name])
+        for which in ("least of all seeds", "most")
+    )
+    assert least <= float(ratios[f"{DEFAULT_PROFILE.name}, event-driven, times"][name]) <= most
     accuracies = [float(table[label]["test accuracy, %"]) for label in ("RNN 8", "SRNN 8")]
     points = float(ratios["test accuracy, points more"][name])
     assert points == pytest.approx(accuracies[0] - accuracies[1])

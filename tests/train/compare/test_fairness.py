@@ -11,7 +11,7 @@ import pytest
 from srnn.train.compare import training
 from srnn.train.compare.options import CompareOptions
 from srnn.train.compare.report import fairness, trained_before
-from srnn.train.compare.roles import pairs
+from srnn.train.compare.roles import pairs, ratio_range
 from srnn.train.compare.training import Entry, network_name, taken, train_all
 from srnn.train.compare.tuning import CLIP_NORMS, READOUTS, drawn, tuned
 from srnn.train.config import SPIKING, Experiment
@@ -223,3 +223,16 @@ def test_runs_that_cannot_be_compared(finished, tmp_path):
         taken([dense[0], str(other)])
     with pytest.raises(ConfigError, match="there is no finished run in"):
         taken([str(tmp_path)])
+
+
+def test_the_extremes_of_a_ratio_over_seeds():
+    class Estimated:
+        def __init__(self, *estimates):
+            self.estimates = estimates
+
+        def each_nanojoules(self, profile, convention):
+            return list(self.estimates)
+
+    found = ratio_range(Estimated(2.0, 4.0), Estimated(8.0, 6.0, 7.0), None)
+    assert found == (6 / 4, 8 / 2)
+    assert ratio_range(Estimated(2.0), Estimated(8.0), None) == (4, 4)
