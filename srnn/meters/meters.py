@@ -12,7 +12,8 @@ While a meter is on, the module is in evaluation mode: spikes are met before dro
 samples there were follows from what the outermost module was called with. Three or five dimensions
 are whole sequences, [time, batch, ...]; two or four are one step, [batch, ...]; where the first
 layer of weights is a Conv1d, whose features are [channels, length], four are a sequence and three
-are a step. All steps within one ``with`` belong to the same samples.
+are a step. All steps within one ``with`` belong to the same samples, and so do the pieces of a
+sequence that a network of ours is given with the state of the piece before.
 """
 
 from collections.abc import Iterable
@@ -136,8 +137,10 @@ class _Meter:
         for part, training in self._training:
             part.training = training
 
-    def _began(self, given: Tensor | EventBatch) -> None:
+    def _began(self, given: Tensor | EventBatch, goes_on: bool) -> None:
         """The outermost module is called with this signal."""
+        if goes_on:
+            return
         first = isinstance(self._module, nn.RNNBase) and self._module.batch_first
         # The features of vectors and of images are one and three dimensions.
         if len(given.shape) % 2 != self._lines:

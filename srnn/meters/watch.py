@@ -207,7 +207,8 @@ class Watch:
         module: the network.
         kind_of: finds how a part is counted; None where only its parts are.
         seen: takes the calls.
-        began: takes the first signal that the outermost module is called with, before it runs.
+        began: takes the first signal that the outermost module is called with, before it runs, and
+            whether it goes on from an earlier piece of the same sequences.
         timewise: whether calls are to keep time steps apart.
         guard: whether operations outside of all such parts are refused.
     """
@@ -218,7 +219,7 @@ class Watch:
         kind_of: Callable[[nn.Module], Kind | None],
         seen: Callable[[Kind, Call], None],
         *,
-        began: Callable[[Tensor | EventBatch], None] = _nothing,
+        began: Callable[[Tensor | EventBatch, bool], None] = _nothing,
         timewise: bool = False,
         guard: bool = True,
     ) -> None:
@@ -301,8 +302,11 @@ class Watch:
                 # An input that is written again between two calls may not show it.
                 self._known = Known()
                 first = (a for a in (*args, *kwargs.values()) if isinstance(a, Tensor | EventBatch))
+                # Networks of ours take their second argument from a piece of sequence to the next.
+                state = kwargs.get("state", args[1] if len(args) > 1 else None)
+                goes_on = state is not None and hasattr(part, "named_layers")
                 for signal in islice(first, 1):
-                    self._began(signal)
+                    self._began(signal, goes_on)
             self.running.append(frame)
             try:
                 if kind is None:

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from srnn import SRNN, reset
+from srnn.baselines import LSTM
 from srnn.datasets.packed import pack
-from srnn.meters import SynOpMeter, UncountedError, measure, register, work
+from srnn.meters import SpikeMeter, SynOpMeter, UncountedError, measure, register, work
 from srnn.neurons import RLIF, lif_step
 from srnn.neurons.kernels import EventBatch
 from srnn.neurons.kernels.problem import Bits
@@ -174,6 +175,28 @@ def test_lines_have_two_dimensions_of_features(shape):
     assert meter.samples == 7
     steps = 5 if len(shape) == 4 else 1
     assert meter.total().ac == steps * 7 * 2 * 3 * 3 * 7  # outputs x inputs x width x places
+
+
+@pytest.mark.parametrize("timewise", [False, True])
+@pytest.mark.parametrize("by_name", [False, True])
+@pytest.mark.parametrize("kind", [SRNN, LSTM])
+def test_pieces_of_a_sequence_are_no_samples_of_their_own(kind, by_name, timewise):
+    net, x = kind(4, [6], 2, readout="stream"), torch.rand(10, 3, 4).round()
+    counts = []
+    for pieces in (x.split(10), x.split(4)):
+        state = None
+        with (
+            torch.no_grad(),
+            SynOpMeter(net, timewise=timewise) as meter,
+            SpikeMeter(net) as spikes,
+        ):
+            for piece in pieces:
+                _, record = net(piece, state=state) if by_name else net(piece, state)
+                state = record.state
+        steps = meter.over_time().tolist() if timewise else None
+        counts.append((meter.samples, spikes.samples, meter.per_sample(), steps))
+    assert counts[0] == counts[1]
+    assert counts[0][0] == 3
 
 
 def test_a_compiled_module_is_refused(counting):
