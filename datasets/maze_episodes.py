@@ -70,7 +70,9 @@ class MazeEpisodes(SequenceDataset):
         for step in range(self.rules.steps):
             seen.append(self.rules.observe(state))
             # Of streams that no maze uses: theirs are numbered from 0.
-            taken.append(below(len(ACTIONS), -state.seed - 1, state.draws * 0 + step + 1))
+            taken.append(
+                below(len(ACTIONS), -state.seed - 1, torch.full_like(state.draws, step + 1))
+            )
             state = self.rules.step(state, taken[-1])
         return torch.stack(seen), torch.stack(taken)
 

@@ -31,7 +31,7 @@ from srnn.datasets.maze_episodes import MazeEpisodes
 from .build import Network
 from .config import Experiment
 from .learner import Learner
-from .play import Played, begin_and_play, play
+from .play import Played, play, play_the_same
 from .scores import Rewards
 
 
@@ -92,8 +92,7 @@ class ActorCritic(Learner):
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """Play a batch of episodes and update the weights."""
-        rules = self.episodes.rules.to(self.device)
-        played = play(self.network, rules, rules.start(*batch))
+        played = play(self.network, self.episodes.rules, batch)
         outputs, record = self.network(played.observations)
         loss = actor_critic_loss(outputs, played, self.options)
         grad_norm = self.update(played.observations, loss, record)
@@ -106,4 +105,5 @@ class ActorCritic(Learner):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """Score one batch; the same random numbers every time, and none of the training's."""
-        self.scores.update(begin_and_play(self.network, self.episodes, batch, index).rewards)
+        played = play_the_same(self.network, self.episodes.rules, batch, index)
+        self.scores.update(played.rewards)

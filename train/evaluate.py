@@ -10,7 +10,7 @@ from srnn.datasets import SequenceDataset, SequenceLoader
 from srnn.datasets.maze_episodes import MazeEpisodes
 
 from .build import Network
-from .play import begin_and_play
+from .play import play_the_same
 from .scores import Rewards, Scores
 
 
@@ -53,7 +53,9 @@ def evaluate(network: Network, dataset: SequenceDataset, batch_size: int) -> Eva
         scores.update(logits, targets.to(device))
         firing.add(record, inputs.shape[1])
     confusion = scores.confusion.compute().cpu()
-    return Evaluation(scores.compute(), confusion, firing.rates(), firing.spikes(), len(dataset))
+    return Evaluation(
+        scores.compute(), confusion, firing.rates(), firing.spikes(len(dataset)), len(dataset)
+    )
 
 
 def _play(network: Network, episodes: MazeEpisodes, batch_size: int) -> Evaluation:
@@ -61,10 +63,13 @@ def _play(network: Network, episodes: MazeEpisodes, batch_size: int) -> Evaluati
     device = next(network.parameters()).device
     scores, firing = Rewards(sync_on_compute=False).to(device), _Firing(network)
     for index, batch in enumerate(SequenceLoader(episodes.beginnings(), batch_size)):
-        played = begin_and_play(network, episodes, batch, index)
+        played = play_the_same(network, episodes.rules, batch, index)
         scores.update(played.rewards)
-        firing.add(network(played.observations)[1], played.actions.shape[1])  # of whole episodes
-    return Evaluation(scores.compute(), None, firing.rates(), firing.spikes(), len(episodes))
+        if network.layer_names():  # of whole episodes, whose counts a kernel gives at once
+            firing.add(network(played.observations)[1], played.actions.shape[1])
+    return Evaluation(
+        scores.compute(), None, firing.rates(), firing.spikes(len(episodes)), len(episodes)
+    )
 
 
 class _Firing:
@@ -74,7 +79,7 @@ class _Firing:
         self._names = network.layer_names()
         self._totals = [0.0] * len(self._names)
         self._sizes = [0] * len(self._names)
-        self._steps = self._sequences = 0
+        self._steps = 0
 
     def add(self, record: Record, sequences: int) -> None:
         """Add a batch."""
@@ -82,13 +87,12 @@ class _Firing:
             self._totals[i] += float(counts.cpu().double().sum())
             self._sizes[i] = counts.shape[1]
         self._steps += record.steps * sequences
-        self._sequences += sequences
 
     def rates(self) -> dict[str, float]:
         """Spikes a neuron and step, by layer."""
         each = zip(self._names, self._totals, self._sizes, strict=True)
         return {name: total / (size * self._steps) for name, total, size in each}
 
-    def spikes(self) -> float:
+    def spikes(self, sequences: int) -> float:
         """Spikes a sequence, over all layers."""
-        return sum(self._totals) / self._sequences
+        return sum(self._totals) / sequences

@@ -60,8 +60,6 @@ class _Data(LightningDataModule):
         )
 
     def _in_form(self, dataset: SequenceDataset) -> SequenceDataset:
-        if isinstance(dataset, MazeEpisodes):
-            return dataset.beginnings()
         return for_network(dataset, self.network, training_device(self.experiment.accelerator))
 
     def _place(self) -> tuple[int, int]:

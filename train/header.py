@@ -14,7 +14,7 @@ from .build import Network
 from .config import Experiment
 from .console import Console, duration
 from .device import training_device
-from .play import begin_and_play
+from .play import play_the_same
 from .scores import criterion
 from .sizing import learned_parameters
 
@@ -133,7 +133,7 @@ def seconds_per_batch(experiment: Experiment, splits: Splits, network: Network) 
     for _ in range(2):
         began = time.perf_counter()
         if isinstance(splits.train, MazeEpisodes):
-            begin_and_play(trial, splits.train, splits.train.begin(chosen), index=0)
+            play_the_same(trial, splits.train.rules, splits.train.begin(chosen), 0)
         loss = criterion(trial(inputs)[0], targets)
         loss.backward()
         loss.item()  # waits for the device

@@ -11,7 +11,7 @@ from srnn.datasets.maze_episodes import MazeEpisodes
 
 from .build import Network
 from .console import with_caveat
-from .play import begin_and_play
+from .play import play_the_same
 from .report import format_score
 
 
@@ -38,7 +38,7 @@ def look_at(network: Network, dataset: SequenceDataset, index: int) -> Look:
     """Run one sequence and keep everything."""
     network = network.cpu()
     if isinstance(dataset, MazeEpisodes):
-        inputs, _, rewards = begin_and_play(network, dataset, dataset.begin([index]), index=0)
+        inputs, _, rewards = play_the_same(network, dataset.rules, dataset.begin([index]), 0)
         earned = format_score("reward", float(rewards.sum()))
         title = f"{dataset.info.title}, episode {index}: reward {earned}"
     else:

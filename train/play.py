@@ -14,8 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from srnn.datasets.maze import Maze, MazeState
-from srnn.datasets.maze_episodes import MazeEpisodes
+from srnn.datasets.maze import Maze
 
 from .build import Network
 
@@ -36,17 +35,22 @@ class Played(NamedTuple):
 
 @torch.no_grad()
 def play(
-    network: Network, rules: Maze, start: MazeState, generator: torch.Generator | None = None
+    network: Network,
+    rules: Maze,
+    batch: Iterable[Tensor],
+    generator: torch.Generator | None = None,
 ) -> Played:
-    """Play a batch of episodes from their start to their end.
+    """Play a batch of episodes from their start to their end, on the device of the network.
 
     Args:
         network: with a readout at every step, of the actions' scores and the expected reward.
-        rules: of the maze, on the device of the network.
-        start: where the episodes stand.
+        rules: of the maze.
+        batch: which episodes: what `MazeEpisodes.begin` gives.
         generator: what actions are drawn by; by default torch's own.
     """
-    maze, state = start, None
+    device = next(network.parameters()).device
+    rules = rules.to(device)
+    maze, state = rules.start(*(part.to(device) for part in batch)), None
     seen, taken, earned = [], [], []
     for _ in range(rules.steps):
         observation = rules.observe(maze)
@@ -61,19 +65,14 @@ def play(
     return Played(torch.stack(seen), torch.stack(taken), torch.stack(earned))
 
 
-def begin_and_play(
-    network: Network, episodes: MazeEpisodes, batch: Iterable[Tensor], index: int
-) -> Played:
+def play_the_same(network: Network, rules: Maze, batch: Iterable[Tensor], index: int) -> Played:
     """Play a batch the same way every time, without a draw from torch's own generator.
 
     Args:
         network: as for :func:`play`.
-        episodes: of whose rules they are.
-        batch: which episodes: what `MazeEpisodes.begin` gives.
+        rules: likewise.
+        batch: likewise.
         index: number of the batch, by which the actions are drawn.
     """
     device = next(network.parameters()).device
-    rules = episodes.rules.to(device)
-    seeds, draws = (part.to(device) for part in batch)
-    generator = torch.Generator(device).manual_seed(index)
-    return play(network, rules, rules.start(seeds, draws), generator)
+    return play(network, rules, batch, torch.Generator(device).manual_seed(index))

@@ -31,9 +31,8 @@ def score_rows(scores: Mapping[str, float], caveat: str) -> list[tuple[str, str]
 
 def format_score(name: str, value: float) -> str:
     """Format a score: a percentage, but for the loss and rewards."""
-    if name in ("loss", "reward"):
-        return f"{value:.4f}" if name == "loss" else f"{value:.2f}"
-    return percent(value)
+    plain = {"loss": ".4f", "reward": ".2f"}
+    return format(value, plain[name]) if name in plain else percent(value)
 
 
 def about_scores(caveat: str) -> list[str]:

@@ -14,7 +14,7 @@ from srnn.stpn import STPN
 from srnn.train.actor_critic import actor_critic_loss, returns
 from srnn.train.config import Experiment
 from srnn.train.metrics_csv import read_metrics
-from srnn.train.play import Played, begin_and_play, play
+from srnn.train.play import Played, play, play_the_same
 
 TINY = [
     *("--dataset", "maze", "--data.size", "5", "--data.steps", "12", "--data.train", "48"),
@@ -66,7 +66,7 @@ def test_the_whole_sequence_gives_the_policy_by_which_actions_were_drawn(name, e
     net = NETWORKS[name]().double()
     seen = []
     net.register_forward_hook(lambda *call: seen.append(call[2][0]))
-    played = begin_and_play(net, episodes, episodes.begin(range(16)), 0)
+    played = play_the_same(net, episodes.rules, episodes.begin(range(16)), 0)
     stepwise = torch.cat(seen)
     assert stepwise.shape == (30, 16, 5)
     assert played.observations[..., 12].any()  # some reward was found: the state had to change
@@ -75,7 +75,7 @@ def test_the_whole_sequence_gives_the_policy_by_which_actions_were_drawn(name, e
 
 
 def test_what_is_kept_is_what_the_rules_make_of_the_actions(episodes):
-    played = begin_and_play(NETWORKS["RNN"](), episodes, episodes.begin(range(8)), 0)
+    played = play_the_same(NETWORKS["RNN"](), episodes.rules, episodes.begin(range(8)), 0)
     state = episodes.rules.start(*episodes.begin(range(8)))
     for observation, action, reward in zip(*played, strict=True):
         assert torch.equal(observation, episodes.rules.observe(state))
@@ -88,7 +88,7 @@ def test_actions_have_the_chances_that_the_network_gives_them(episodes):
     torch.nn.init.zeros_(net.readout.projection.weight)
     chances = torch.tensor([0.1, 0.2, 0.3, 0.4])
     net.readout.projection.bias.data = torch.cat([chances.log() + 7, torch.tensor([99.0])])
-    played = begin_and_play(net, episodes, episodes.begin(range(64)), 0)
+    played = play_the_same(net, episodes.rules, episodes.begin(range(64)), 0)
     shares = torch.bincount(played.actions.flatten(), minlength=4) / played.actions.numel()
     torch.testing.assert_close(shares, chances, atol=4 * (0.25 / 1920) ** 0.5, rtol=0)
 
@@ -96,11 +96,11 @@ def test_actions_have_the_chances_that_the_network_gives_them(episodes):
 def test_the_same_number_gives_the_same_episodes_and_no_draw_from_torch(episodes):
     net, before = NETWORKS["RNN"](), torch.get_rng_state()
     batch = episodes.begin(range(64))
-    first, again, other = (begin_and_play(net, episodes, batch, i).actions for i in (0, 0, 1))
+    first, again, other = (play_the_same(net, episodes.rules, batch, i).actions for i in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), before)
-    play(net, episodes.rules, episodes.rules.start(*batch))  # a training draws from torch's own
+    play(net, episodes.rules, batch)  # a training draws from torch's own
     assert not torch.equal(torch.get_rng_state(), before)
 
 
@@ -245,4 +245,13 @@ def test_networks_that_play_are_not_compared(refused, tiny):
     flags = ("--dataset", "maze")
     assert "each network brings about its own" in refused(
         *flags, command=compare, tiny=lambda *given: list(given)
+    )
+
+
+def test_runs_of_networks_that_play_are_not_compared_either(train, refused):
+    from srnn.train.main import compare
+
+    folder = train(*MODELS["srnn"], "--epochs", 1)
+    assert "each network brings about its own" in refused(
+        "--runs", folder, command=compare, tiny=lambda *given: list(map(str, given))
     )

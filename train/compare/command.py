@@ -16,7 +16,7 @@ from pathlib import Path
 from srnn.meters import DEFAULT_PROFILE, PROFILES, EnergyProfile, NoJoulesError, joule_meter
 
 from ..build import build_data
-from ..config import Experiment
+from ..config import EPISODIC, Experiment
 from ..console import Console
 from ..device import training_device
 from ..errors import ConfigError
@@ -56,6 +56,11 @@ def compare(request: Request, console: Console) -> Path:
         entries = taken(request.runs)
         theirs = entries[0].experiment
         settings = replace(settings, dataset=theirs.dataset, data=theirs.data)
+    if settings.dataset in EPISODIC:
+        raise ConfigError(
+            f"srnn-compare measures networks on the same sequences, and in the {settings.dataset} "
+            "each network brings about its own: train them one by one with srnn-train."
+        )
     name = "compare" if settings.name is None else f"compare-{settings.name}"
     folder = Path(settings.run_dir) / settings.dataset / name
     if not request.runs:

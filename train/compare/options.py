@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from ..cli import LISTS, Parser, normalise, parse
-from ..config import EPISODIC, SPIKING, Experiment, flag
+from ..config import SPIKING, Experiment, flag
 from ..errors import ConfigError
 
 _DECIDED = {
@@ -108,12 +108,6 @@ def parse_compare(arguments: Sequence[str]) -> Request:
     dense = [argument for argument in shared if _name(argument) not in SPIKING]
     for model in [] if runs else options.baselines:
         experiments[model] = parse([*dense, f"--model={model}"])[0]
-    if experiments["srnn"].dataset in EPISODIC:
-        raise ConfigError(
-            "srnn-compare measures networks on the same sequences, and in the "
-            f"{experiments['srnn'].dataset} each network brings about its own: train them one by "
-            "one with srnn-train."
-        )
     if any(e.readout == "count" for e in experiments.values() if e.model != "srnn"):
         raise ConfigError(
             "--readout count counts spikes, which the baselines have none of: choose a readout "
