@@ -40,6 +40,9 @@ def work(rank, folder):
         net = DistributedDataParallel(network(), bucket_cap_mb=0.0005)
         found = gradients(net, inputs()[:, 2 * rank : 2 * rank + 2])
         torch.save(found, f"{folder}/{kernel}-{rank}.pt")
+    # Torch's thread of the group needs Python's lock to let go of the last reduction, and whoever
+    # frees the group joins that thread while holding the lock: wait, without it, until it is done.
+    dist.barrier()
     dist.destroy_process_group()
 
 
