@@ -20,7 +20,9 @@ from typing import Any
 
 from srnn.datasets import (
     art,
+    atari,
     ecg,
+    gym_games,
     heidelberg,
     maze_episodes,
     mnist,
@@ -56,6 +58,7 @@ DATASETS: dict[str, Callable[..., Splits]] = {
     "recall": recall.recall,
     "art": art.art,
     "maze": maze_episodes.maze,
+    "pong": partial(atari.atari, "pong"),
     "shd": heidelberg.shd,
     "ssc": heidelberg.ssc,
     "shd-synth": shd_synth.shd_synth,
@@ -67,27 +70,39 @@ takes an `EventOptions` as `events`, whose fields count as its own options.
 """
 
 
+FAMILIES: dict[str, Callable[..., Splits]] = {
+    "tonic": tonic_events.tonic_events,
+    "atari": atari.atari,
+    "gym": gym_games.gym,
+}
+"""Data sets of others by the name that stands before a colon: ``tonic:NMNIST``, ``atari:breakout``,
+``gym:CartPole-v1``. Their first argument is what stands after it."""
+
+
 def load(name: str, root: str | Path | None = None, **options: Any) -> Splits:
     """Load a dataset by name.
 
     Args:
-        name: One of `DATASETS`, or ``tonic:NAME``; see `srnn.datasets.tonic_events`.
+        name: One of `DATASETS`, or one of `FAMILIES` with a name: ``tonic:NMNIST``.
         root: Folder of the data files; see `data_root` for the default. Generated tasks need none.
         **options: The dataset's own options: the keywords of ``DATASETS[name]``.
 
     Raises:
         DataError: The name, an option or a value is unknown, or a file is missing or damaged.
     """
-    if name.startswith("tonic:"):
-        build: Callable[..., Splits] = partial(tonic_events.tonic_events, name[len("tonic:") :])
+    family, colon, member = name.partition(":")
+    build: Callable[..., Splits]
+    if colon and family in FAMILIES:
+        build = partial(FAMILIES[family], member)
     elif name in DATASETS:
         build = DATASETS[name]
     else:
         nearest = difflib.get_close_matches(name, DATASETS, n=1, cutoff=0.0)[0]
         known = ", ".join(sorted(DATASETS))
         raise DataError(
-            f"There is no dataset {name!r}: did you mean {nearest!r}? Known are {known}, and "
-            "tonic:NAME for those of tonic."
+            f"There is no dataset {name!r}: did you mean {nearest!r}? Known are {known}; "
+            "tonic:NAME for those of tonic, atari:NAME for games, and gym:NAME for environments of "
+            "gymnasium."
         )
     own = set(inspect.signature(build).parameters)
     shared = {field.name for field in fields(EventOptions)} if "events" in own else set()

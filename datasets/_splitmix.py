@@ -36,6 +36,16 @@ def splitmix64(seed: Tensor, count: Tensor) -> Tensor:
     return z ^ _shift(z, 31)
 
 
+def uniform(seed: Tensor, count: Tensor) -> Tensor:
+    """Draw numbers from 0 to 1, without 1, float64: 53 random bits each.
+
+    Args:
+        seed: Seeds of the streams, int64.
+        count: Which of their draws, 1 or more, int64.
+    """
+    return _shift(splitmix64(seed, count), 11).double() * 2.0**-53
+
+
 def below(bound: int, seed: Tensor, count: Tensor) -> Tensor:
     """Draw whole numbers from 0 to `bound` - 1, all equally often to bound / 2**32.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from srnn.neurons.kernels import kernel_info
 
     from .delay import Delay
-    from .network import SRNN, Layer, Record, detach
+    from .network import SRNN, Layer, Record
     from .nir_export import to_nir
     from .nir_import import from_nir
     from .readout import Readout
@@ -41,7 +41,7 @@ _HOME = {
     "Delay": "delay",
     "Layer": "network",
     "Record": "network",
-    "detach": "network",
+    "detach": "states",
     "Readout": "readout",
     "from_nir": "nir_import",
     "kernel_info": "neurons.kernels",

@@ -34,8 +34,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .encoder import Encoder
 from .network import Record
 from .readout import Readout
+from .states import select
 
 
 class Baseline(nn.Module):
@@ -50,6 +52,7 @@ class Baseline(nn.Module):
         readout: a :class:`Readout` without spiking neurons, or the name of a reduction for one
             without any neurons.
         layer: makes a layer from its numbers of inputs and units; by default torch's, of the kind.
+        encoder: what stands before the layers; it is given the inputs of all steps.
 
     Raises:
         ValueError: for sizes below one, or a readout that counts spikes.
@@ -63,6 +66,8 @@ class Baseline(nn.Module):
 
     kind: type[nn.Module]
     """Class of the layers; an object has ``input_size`` and ``hidden_size``, as torch's have."""
+    batch_dim = 1
+    """Dimension of the batch in the layers' states; torch's have their number of layers first."""
 
     def __init__(
         self,
@@ -72,6 +77,7 @@ class Baseline(nn.Module):
         *,
         readout: str | Readout = "mean",
         layer: Callable[[int, int], nn.Module] | None = None,
+        encoder: Encoder | None = None,
     ) -> None:
         super().__init__()
         if not hidden or min(inputs, classes, *hidden) < 1:
@@ -80,9 +86,12 @@ class Baseline(nn.Module):
                 f"layers and one class; got {inputs}, {list(hidden)} and {classes}."
             )
         make: Any = self.kind if layer is None else layer
+        self.inputs = inputs
+        self.encoder: Any = nn.Identity() if encoder is None else encoder
+        first = inputs if encoder is None else encoder.hidden_size
         # A module for each layer, since torch's stacks have one width.
         self.layers: Any = nn.ModuleList(
-            make(below, width) for below, width in pairwise([inputs, *hidden])
+            make(below, width) for below, width in pairwise([first, *hidden])
         )
         self.readout = (
             readout
@@ -125,8 +134,8 @@ class Baseline(nn.Module):
             inputs: [time, batch, channels].
             state: ``record.state`` of the piece before; None at the beginning.
             reset: mask [time, batch] of steps that begin a new episode (readout ``"stream"`` only).
-            keep_membranes: whether the record holds h_t of each layer, [time, batch, units], where
-                that of a spiking network has its membranes.
+            keep_membranes: whether the record holds h_t of each layer, [time, batch, units], and
+                what the encoder gives, where that of a spiking network has its membranes.
 
         Returns:
             The logits, [batch, classes], or [time, batch, classes] for the readout ``"stream"``;
@@ -135,14 +144,14 @@ class Baseline(nn.Module):
         Raises:
             ValueError: if the inputs have another shape.
         """
-        channels = self.layers[0].input_size
-        if inputs.dim() != 3 or inputs.shape[-1] != channels:
+        if inputs.dim() != 3 or inputs.shape[-1] != self.inputs:
             raise ValueError(
-                f"The network expects inputs of shape [time, batch, {channels}], "
+                f"The network expects inputs of shape [time, batch, {self.inputs}], "
                 f"got {list(inputs.shape)}."
             )
-        signal = inputs.to(self.readout.projection.weight.dtype)
-        hidden, states = [], []
+        signal = self.encoder(inputs.to(self.readout.projection.weight.dtype))
+        hidden = [signal] if isinstance(self.encoder, Encoder) else []
+        states = []
         for i, layer in enumerate(self.layers):
             signal, after = self._run(layer, signal, None if state is None else state[i], reset)
             hidden.append(signal)
@@ -178,10 +187,17 @@ class Baseline(nn.Module):
         assert state is not None
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs), state
 
+    def select_state(self, state: tuple[Any, ...], places: Tensor) -> tuple[Any, ...]:
+        """Take some of the sequences out of a :attr:`Record.state`: their places in the batch."""
+        *layers, readout = state
+        chosen = (select(part, places, self.batch_dim) for part in layers)
+        return (*chosen, select(readout, places))
+
     def named_layers(self) -> list[tuple[str, Any]]:
         """Hidden layers and readout, by name."""
         hidden = [(f"layer{i}", layer) for i, layer in enumerate(self.layers, start=1)]
-        return [*hidden, ("readout", self.readout)]
+        first = [("encoder", self.encoder)] if isinstance(self.encoder, Encoder) else []
+        return [*first, *hidden, ("readout", self.readout)]
 
     def layer_names(self) -> list[str]:
         """Names of the layers that spike: none."""

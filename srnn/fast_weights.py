@@ -178,6 +178,7 @@ class FastWeights(Baseline):
     """
 
     kind: Any = FastWeightsLayer
+    batch_dim = 0
 
     def _initialise(self) -> None:
         """Leave the weights as their modules draw them, as in the comparison."""

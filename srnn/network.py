@@ -24,6 +24,7 @@ from srnn.neurons.kernels.sequence import current_of
 from srnn.neurons.plasticity import Plasticity
 
 from .readout import Readout
+from .states import select
 
 
 class Record(NamedTuple):
@@ -32,7 +33,7 @@ class Record(NamedTuple):
     Attributes:
         counts: number of spikes of each neuron in each sequence, [batch, neurons], one tensor a
             layer; spiking output neurons come last.
-        steps: number of time steps that they were counted over.
+        steps: number of time steps that they were counted over, all ticks included.
         state: where the network stopped; give it back to go on from there.
         spikes: the spikes themselves, [time, batch, neurons], one tensor a layer, if asked for.
         membranes: the membranes of the hidden layers, likewise, if asked for.
@@ -140,6 +141,8 @@ class SRNN(nn.Module):
             uses.
         between: makes the module between projection and neuron of a layer, given its number of
             neurons.
+        ticks: time steps of the network for each step of its inputs, which are there in the first
+            of them alone. Spikes have the others to go around in, before the answer is read.
         plastic_inputs: whether the ``plasticity`` among the neuron's options covers the inputs of a
             layer as well, in the place of its projection.
         **neuron_options: keywords of the neuron class: ``tau_mem``, ``tau_adapt``, ``threshold``,
@@ -171,6 +174,7 @@ class SRNN(nn.Module):
         input_gain: float = 1.0,
         recurrent_gain: float = 1.0,
         between: Callable[[int], nn.Module] | None = None,
+        ticks: int = 1,
         plastic_inputs: bool = False,
         **neuron_options: Any,
     ) -> None:
@@ -180,6 +184,8 @@ class SRNN(nn.Module):
                 "A network needs at least one channel, one neuron in each of one or more hidden "
                 f"layers and one class; got {inputs}, {list(hidden)} and {classes}."
             )
+        if ticks < 1:
+            raise ValueError(f"A network takes one tick a step or more, got {ticks}.")
         if plastic_inputs and between is not None:
             raise ValueError(
                 "plastic_inputs leaves no projection for a module to stand behind: leave out one "
@@ -197,6 +203,7 @@ class SRNN(nn.Module):
                 None if between is None else between(width),
             )
 
+        self.ticks = ticks
         widths = [inputs, *hidden]
         self.layers: Any = nn.ModuleList(layer(*pair) for pair in pairwise(widths))
         self.readout = (
@@ -256,6 +263,7 @@ class SRNN(nn.Module):
                 f"got {list(inputs.shape)}."
             )
         signal = self._signal(inputs)
+        reset = None if reset is None else first_ticks(reset, self.ticks)
         spikes, membranes, states = [], [], []
         for i, layer in enumerate(self.layers):
             before = None if state is None else state[i]
@@ -270,9 +278,11 @@ class SRNN(nn.Module):
         )
         if fired is not None:
             spikes.append(fired)
+        if self.readout.reduction == "stream":
+            logits = logits[self.ticks - 1 :: self.ticks]
         return logits, Record(
             counts=tuple(counts_of(s) for s in spikes),
-            steps=inputs.shape[0],
+            steps=inputs.shape[0] * self.ticks,
             state=(*states, after),
             spikes=tuple(spikes) if keep_spikes else None,
             membranes=tuple(membranes) if keep_membranes else None,
@@ -282,9 +292,15 @@ class SRNN(nn.Module):
         """What the first layer is given: events only if no hook would see them."""
         dtype = self.readout.projection.weight.dtype
         if isinstance(inputs, Tensor):
-            return inputs.to(dtype)
+            return first_ticks(inputs.to(dtype), self.ticks)
         inputs.check()
-        return inputs if untouched(self.layers[0]) else inputs.dense(dtype)
+        if self.ticks == 1 and untouched(self.layers[0]):
+            return inputs
+        return first_ticks(inputs.dense(dtype), self.ticks)
+
+    def select_state(self, state: tuple[Any, ...], places: Tensor) -> tuple[Any, ...]:
+        """Take some of the sequences out of a :attr:`Record.state`: their places in the batch."""
+        return select(state, places)
 
     def named_layers(self) -> list[tuple[str, Any]]:
         """Hidden layers and readout, each with a projection and a neuron, by name."""
@@ -306,18 +322,18 @@ class SRNN(nn.Module):
         return taus
 
 
-def detach(state: Any) -> Any:
-    """Cut a network's state from its graph, as truncated backpropagation does between pieces.
+def first_ticks(signal: Tensor, ticks: int) -> Tensor:
+    """Give every step of a signal further ticks, in which it is zero.
 
     Args:
-        state: a tensor, or nested tuples of tensors and numbers, such as :attr:`Record.state`.
+        signal: [time, ...].
+        ticks: of a step, the first included.
 
     Returns:
-        The same structure around detached tensors.
+        [time * ticks, ...]; the signal itself for one tick.
     """
-    if isinstance(state, Tensor):
-        return state.detach()
-    if isinstance(state, tuple):
-        parts = [detach(part) for part in state]
-        return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
-    return state
+    if ticks == 1:
+        return signal
+    spread = signal.new_zeros(len(signal), ticks, *signal.shape[1:])
+    spread[:, 0] = signal
+    return spread.flatten(0, 1)

@@ -1,8 +1,72 @@
-"""Begin anew: put what the neurons of a network remember back to its start."""
+"""What a network remembers: cut from the graph, taken apart, put back to its start.
 
+A state is a tensor, or nested tuples of tensors and numbers, such as ``Record.state``.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+
+
+def detach(state: Any) -> Any:
+    """Cut a network's state from its graph, as truncated backpropagation does between pieces.
+
+    Args:
+        state: a state.
+
+    Returns:
+        The same structure around detached tensors.
+    """
+    return map_tensors(Tensor.detach, state)
+
+
+def select(state: Any, places: Tensor, dim: int = 0) -> Any:
+    """Take some of the sequences of a batch out of its state.
+
+    Args:
+        state: a state.
+        places: of the sequences in the batch, [chosen] int64.
+        dim: the dimension of the batch in every tensor of the state.
+    """
+    return map_tensors(lambda part: part.index_select(dim, places), state)
+
+
+def tensors(state: Any) -> list[Tensor]:
+    """List the tensors of a state, in a fixed order, as a checkpoint may hold them."""
+    found: list[Tensor] = []
+    map_tensors(lambda part: found.append(part) or part, state)
+    return found
+
+
+def with_tensors(state: Any, parts: list[Tensor]) -> Any:
+    """Make a state of a structure from what :func:`tensors` listed of another one.
+
+    Args:
+        state: one of the same structure; it is left as it is.
+        parts: the tensors.
+
+    Raises:
+        ValueError: if the structure has other tensors.
+    """
+    shapes = [part.shape for part in tensors(state)]
+    if shapes != [part.shape for part in parts]:
+        raise ValueError(
+            f"The state has tensors of {list(map(list, shapes))}, "
+            f"not of {[list(part.shape) for part in parts]}."
+        )
+    remaining = iter(parts)
+    return map_tensors(lambda _: next(remaining), state)
+
+
+def map_tensors(function: Callable[[Tensor], Tensor], state: Any) -> Any:
+    """Apply a function to every tensor of a state; what is no tensor stays as it is."""
+    if isinstance(state, Tensor):
+        return function(state)
+    if isinstance(state, tuple):
+        parts = [map_tensors(function, part) for part in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)
+    return state
 
 
 def reset(net: nn.Module) -> None:

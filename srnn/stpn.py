@@ -30,6 +30,7 @@ from srnn.neurons.kernels.reference import check_reset
 from srnn.neurons.plasticity import HebbianSTP, Plasticity, PlasticState, run_tanh
 
 from .baselines import Baseline
+from .encoder import Encoder
 from .readout import Readout
 
 
@@ -101,6 +102,7 @@ class STPN(Baseline):
         classes: number of classes.
         readout: a :class:`Readout` without spiking neurons, or the name of a reduction for one
             without any neurons.
+        encoder: what stands before the layers.
         **synapses: ``plasticity``, the class of the synapses
             (:class:`srnn.neurons.plasticity.HebbianSTP`), and its keywords: ``normalisation``,
             ``recurrent``, ``clamp``, ...
@@ -120,6 +122,7 @@ class STPN(Baseline):
     """
 
     kind = STPNLayer
+    batch_dim = 0
 
     def __init__(
         self,
@@ -128,10 +131,11 @@ class STPN(Baseline):
         classes: int,
         *,
         readout: str | Readout = "last",
+        encoder: Encoder | None = None,
         **synapses: Any,
     ) -> None:
         layer = partial(STPNLayer, **synapses)
-        super().__init__(inputs, hidden, classes, readout=readout, layer=layer)
+        super().__init__(inputs, hidden, classes, readout=readout, layer=layer, encoder=encoder)
 
     def _initialise(self) -> None:
         """Leave the parameters as their modules draw them, as published."""

@@ -12,6 +12,7 @@ from torch import nn
 from srnn import SRNN, Readout
 from srnn.baselines import GRU, LSTM, RNN, Baseline
 from srnn.datasets import EpisodeInfo, Info, Splits, load
+from srnn.encoder import Encoder
 from srnn.fast_weights import FastWeights
 from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF, TimeConstant, surrogate
 from srnn.neurons.plasticity import HebbianSTP, MemristiveSTP, Plasticity, TsodyksMarkramSTP
@@ -107,7 +108,29 @@ def _baseline(experiment: Experiment, info: Info) -> Baseline:
         burn_in=experiment.burn_in,
     )
     kind = _BASELINES[experiment.model]
-    return kind(info.channels, experiment.hidden, info.outputs, readout=readout, **synapses)
+    encoder = _encoder(experiment, info)
+    return kind(
+        *(info.channels, experiment.hidden, info.outputs),
+        readout=readout,
+        **({} if encoder is None else {"encoder": encoder}),
+        **synapses,
+    )
+
+
+def _encoder(experiment: Experiment, info: Info) -> Encoder | None:
+    """What a network sees its inputs through, if it is to have that."""
+    if experiment.encoder == "none":
+        return None
+    if experiment.model in ("srnn", "fast-weights"):
+        raise ConfigError(
+            "--encoder stands before an rnn, gru, lstm or stpn, and --model "
+            f"{experiment.model} has none: leave it out."
+        )
+    shape = getattr(info, "shape", ()) or (info.channels,)
+    try:
+        return Encoder(shape, experiment.encoder)
+    except ValueError as error:
+        raise ConfigError(f"--encoder: {error}") from None
 
 
 def _synapses(kind: type[Plasticity], options: dict[str, Any]) -> dict[str, Any]:
@@ -149,6 +172,7 @@ def _spiking(experiment: Experiment, info: Info) -> SRNN:
         except ValueError as error:
             raise ConfigError(f"{flag(name)}: {error}") from None
     plasticity = _plasticity(experiment)
+    _encoder(experiment, info)  # which is refused
     torch.manual_seed(experiment.seed)
     family = experiment.neuron
     options: dict[str, Any] = {
@@ -183,6 +207,7 @@ def _spiking(experiment: Experiment, info: Info) -> SRNN:
             ),
             input_gain=experiment.input_gain,
             recurrent_gain=experiment.recurrent_gain,
+            ticks=experiment.ticks,
             **plasticity,
             **options,
         )

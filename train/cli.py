@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
-from .config import EPISODES, EPISODIC, GROUPS, MAY_CHANGE, SPIKING, Experiment, flag
+from .config import GROUPS, MAY_CHANGE, SPIKING, Experiment, flag, useless
 from .errors import ConfigError
 from .run_folder import CONFIG, RunFolder, newest_unfinished, read_yaml
 
@@ -28,6 +28,8 @@ _BOOLEAN = {f.name for f in fields(Experiment) if f.type is bool}
 LISTS = {"hidden": r"[\d,\]]+"}
 """Flags of srnn-train that take several values, and what a further one looks like."""
 _NAMES = [f.name for f in fields(Experiment)]
+_FAMILIES = {"game": "atari", "env": "gym"}
+"""Flags that are short for a data set of a family: --game breakout is --dataset atari:breakout."""
 
 
 class Parser(ArgumentParser):
@@ -116,6 +118,8 @@ def normalise(
             value = f"[{','.join(re.findall('[^][, ]+', value))}]"
         if name == "config":
             value = str(_recipe_file(value))
+        if name in _FAMILIES:
+            name, value = "dataset", f"{_FAMILIES[name]}:{value}"
         normal.append(f"--{name}{equals}{value}")
     # Files first, so that flags win wherever they stand.
     return sorted(normal, key=lambda argument: not argument.startswith("--config="))
@@ -174,9 +178,10 @@ def _recipes(arguments: Sequence[str]) -> list[Path]:
     """Find the recipes of a data set and a model; a later one goes before an earlier one."""
     dataset = _value_of("dataset", arguments) or Experiment.dataset
     model = _value_of("model", arguments) or Experiment.model
+    family = dataset.partition(":")[0]
     return [
         file
-        for name in (dataset, model, f"{dataset}-{model}")
+        for name in (family, model, f"{family}-{model}")
         if (file := RECIPES / f"{name}.yaml").is_file()
     ]
 
@@ -190,20 +195,21 @@ def _refuse_useless(experiment: Experiment, arguments: Sequence[str]) -> None:
                 f"{flag(name)} is a setting of spiking networks, which --model {experiment.model} "
                 "is not: leave it out."
             )
-        if experiment.dataset not in EPISODIC and name in EPISODES:
+        if name in useless(experiment.dataset):
             raise ConfigError(
-                f"{flag(name)} is a setting of episodes, which --dataset {experiment.dataset} does "
-                "not have: leave it out."
+                f"{flag(name)} is a setting of other tasks and means nothing for --dataset "
+                f"{experiment.dataset}: leave it out."
             )
     if "hidden" in typed and experiment.match_params is not None:
         raise ConfigError("--hidden and --match-params both decide the width: give one of them.")
 
 
-def parse_eval(arguments: Sequence[str]) -> tuple[RunFolder, str | None]:
+def parse_eval(arguments: Sequence[str]) -> tuple[RunFolder, str | None, int | None]:
     """Read the command line of ``srnn-eval``.
 
     Returns:
-        The folder of the run, and the folder of the data sets if one was given.
+        The folder of the run, the folder of the data sets if one was given, and likewise a number
+        of games.
 
     Raises:
         ConfigError: for a wrong flag, or a folder without a run.
@@ -216,11 +222,16 @@ def parse_eval(arguments: Sequence[str]) -> tuple[RunFolder, str | None]:
     )
     parser.add_argument("run", type=str, help="Folder of the run.")
     parser.add_argument("--data_dir", type=str | None, help="Folder of the data sets, if it moved.")
+    parser.add_argument(
+        "--games", type=int | None, help="How many games to play, for a player of games."
+    )
     given = parser.parse_args([a.replace("--data-dir", "--data_dir") for a in arguments])
     folder = RunFolder(Path(given.run))
     if not (folder.path / CONFIG).is_file():
         raise ConfigError(f"There is no run in {folder.path}: give a folder that srnn-train made.")
-    return folder, given.data_dir
+    if given.games is not None and given.games < 1:
+        raise ConfigError(f"--games must be positive; got {given.games}.")
+    return folder, given.data_dir, given.games
 
 
 def _parse_with(defaults: list[Path], arguments: list[str]) -> Experiment:

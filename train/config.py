@@ -12,8 +12,9 @@ class DataOptions:
     """Data."""
 
     dataset: str = "recall"
-    """What to train on: recall, shd-synth, shd, ssc, smnist, psmnist, ecg, art, maze, or tonic:NAME
-    for one of tonic's, such as tonic:NMNIST."""
+    """What to train on: recall, shd-synth, shd, ssc, smnist, psmnist, ecg, art, maze, pong;
+    tonic:NAME for a data set of tonic, such as tonic:NMNIST; atari:NAME, or --game NAME, for any
+    other game of Atari; gym:NAME, or --env NAME, for an environment of gymnasium."""
     data_dir: str | None = None
     """Folder of the data sets; otherwise the environment's SRNN_DATA, otherwise the user's cache
     folder."""
@@ -38,6 +39,10 @@ class NetworkOptions:
     readout: Literal["softmax-sum", "mean", "last", "count", "stream"] = "softmax-sum"
     """How the outputs are read; data sets with a label at every step need stream, and only spiking
     networks have spikes to count."""
+    encoder: str = "none"
+    """What a baseline sees its inputs through, step by step: none; dense(128) for so many rectified
+    linear units; conv(16@8s4, 32@4s2) for convolutions with so many channels @ size of the kernel,
+    s and the stride."""
     burn_in: int = 0
     """First steps that the readout leaves out of its sums."""
     synapses: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +58,9 @@ class SpikingOptions:
     """Family of the hidden neurons: with or without an adaptive threshold."""
     feedforward: bool = False
     """Leave the recurrent connections out."""
+    ticks: int = 1
+    """Time steps of the network for each step of its inputs, which are there in the first of them;
+    the answer is read after the last."""
     plasticity: Literal["none", "hebbian", "tsodyks-markram", "memristive"] = "none"
     """Short-term plasticity of the recurrent synapses."""
     plastic_inputs: bool = False
@@ -92,15 +100,38 @@ class SpikingOptions:
 
 @dataclass
 class EpisodeOptions:
-    """Episodes (--dataset maze)."""
+    """Episodes and games (--dataset maze, pong, atari:NAME, gym:NAME)."""
 
     discount: float = 0.9
     """Worth of a reward one step later, as a share."""
     value_weight: float = 0.1
     """Weight of the error of the expected rewards in the loss."""
+
+
+@dataclass
+class MazeOptions:
+    """Maze (--dataset maze)."""
+
     certainty_weight: float = 0.03
     """Weight in the loss of the summed squares of the actions' probabilities, which keeps a network
     from being certain too soon."""
+
+
+@dataclass
+class GameOptions:
+    """Games (--dataset pong, atari:NAME, gym:NAME); --batch-size of them are played at once."""
+
+    trace: float = 0.95
+    """Share of an advantage that the step before has too (lambda of GAE)."""
+    policy_clip: float = 0.2
+    """How far the probability of an action may move by what is learned from a stretch, as a
+    share."""
+    entropy_weight: float = 0.01
+    """Weight of the entropy of the actions in the loss, which keeps a player curious."""
+    passes: int = 3
+    """Times that every step is learned from."""
+    parts: int = 4
+    """Updates of a pass, each on its share of the games."""
 
 
 @dataclass
@@ -175,19 +206,38 @@ class RunOptions:
 
 
 GROUPS = (
-    *(DataOptions, NetworkOptions, SpikingOptions, EpisodeOptions, TrainingOptions),
-    RunOptions,
+    *(DataOptions, NetworkOptions, SpikingOptions, EpisodeOptions, MazeOptions, GameOptions),
+    *(TrainingOptions, RunOptions),
 )
 """The groups of flags, in the order of --help."""
 
 SPIKING = {option.name for option in fields(SpikingOptions)}
 """Settings that mean nothing to a baseline."""
 
-EPISODES = {option.name for option in fields(EpisodeOptions)}
-"""Settings that mean nothing where sequences are given."""
+GAME_FAMILIES = ("atari", "gym")
+"""Families of data sets that are games: what stands before the colon of their names."""
 
-EPISODIC = {"maze"}
-"""Tasks of episodes, which a network brings about by acting."""
+_MEANT_FOR = {
+    EpisodeOptions: {"episodes", "games"},
+    MazeOptions: {"episodes"},
+    GameOptions: {"games"},
+}
+"""Groups of settings that mean something for some kinds of tasks only."""
+
+
+def kind_of_task(dataset: str) -> str:
+    """How one learns a task: from "labels", from "episodes", or from "games" that go on and on."""
+    if dataset == "pong" or dataset.partition(":")[0] in GAME_FAMILIES:
+        return "games"
+    return "episodes" if dataset == "maze" else "labels"
+
+
+def useless(dataset: str) -> set[str]:
+    """Names of the settings that mean nothing for a task."""
+    kind = kind_of_task(dataset)
+    groups = [group for group, kinds in _MEANT_FOR.items() if kind not in kinds]
+    return {option.name for group in groups for option in fields(group)}
+
 
 MAY_CHANGE = {
     *("data_dir", "num_workers", "epochs", "run_dir", "name", "resume", "accelerator"),
@@ -202,7 +252,14 @@ not: whoever switched it on after the end would have seen the test score without
 
 @dataclass
 class Experiment(  # its fields come in the opposite order: data first
-    RunOptions, TrainingOptions, EpisodeOptions, SpikingOptions, NetworkOptions, DataOptions
+    RunOptions,
+    TrainingOptions,
+    GameOptions,
+    MazeOptions,
+    EpisodeOptions,
+    SpikingOptions,
+    NetworkOptions,
+    DataOptions,
 ):
     """Everything that decides a run."""
 
@@ -215,9 +272,12 @@ class Experiment(  # its fields come in the opposite order: data first
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         for name in ("adaptation_strength", "tau_lr_factor", "recurrent_lr_factor", "seed"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
-        for name in ("value_weight", "certainty_weight"):
+        for name in ("value_weight", "certainty_weight", "entropy_weight"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
-        self._require("discount", 0 <= self.discount <= 1, "must lie between 0 and 1")
+        for name in ("discount", "trace"):
+            self._require(name, 0 <= getattr(self, name) <= 1, "must lie between 0 and 1")
+        for name in ("policy_clip", "passes", "parts", "ticks"):
+            self._require(name, getattr(self, name) > 0, "must be positive")
         for name in ("rate_penalty", "rate_target"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         self._require("input_gain", self.input_gain > 0, "must be positive")

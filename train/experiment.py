@@ -19,7 +19,7 @@ from .config import Experiment
 from .console import Console, counted, duration, first_process, percent, with_caveat
 from .device import device_and_reason
 from .errors import ConfigError
-from .evaluate import Evaluation, evaluate
+from .evaluation import Evaluation
 from .fit import Fitted, fit
 from .header import print_header
 from .look import look_at
@@ -27,6 +27,7 @@ from .report import SCORE_TITLES, how_retrained, score_rows, write_report
 from .run_folder import RunFolder, commit
 from .sizing import learned_parameters, matched
 from .stage import choosing, retraining
+from .tasks import task_of
 from .threads import choose_threads
 from .weights import check_fits, load_weights
 
@@ -184,7 +185,7 @@ def _finish(trained: _Trained, console: Console) -> dict[str, Any]:
     console.line(f"testing the {which} ...")
     load_weights(network, last.stage.weights)
     network.to(trainer.strategy.root_device)  # Lightning has put it back on the CPU
-    tested = evaluate(network, splits.test, experiment.batch_size)
+    tested = task_of(splits.test).evaluate(network, experiment.batch_size)
     summary = _outcome(trained, tested)
     _draw(folder, splits, stages, tested)
     for logger in trained.wandb:

@@ -8,20 +8,16 @@ from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 from srnn.datasets import SequenceDataset, SequenceLoader
-from srnn.datasets.maze_episodes import MazeEpisodes
 
-from .actor_critic import ActorCritic
 from .build import Network
 from .checkpoints import AtomicCheckpoints, Checkpoints
 from .config import Experiment
 from .console import Console
 from .device import training_device
 from .errors import NotFiniteError
-from .learner import Learner
 from .metrics_csv import MetricsCSV
-from .module import SequenceClassifier
-from .signals import for_network
 from .stage import Stage
+from .tasks import task_of
 from .watch import Metrics, Progress
 
 
@@ -60,7 +56,8 @@ class _Data(LightningDataModule):
         )
 
     def _in_form(self, dataset: SequenceDataset) -> SequenceDataset:
-        return for_network(dataset, self.network, training_device(self.experiment.accelerator))
+        device = training_device(self.experiment.accelerator)
+        return task_of(dataset).form(self.network, device)
 
     def _place(self) -> tuple[int, int]:
         assert self.trainer is not None
@@ -112,11 +109,7 @@ def fit(
     folder = stage.folder
     # The learning rate is scheduled over all epochs, whether this stage goes through them or not.
     total_steps = stage.batches(experiment) * experiment.epochs
-    module: Learner
-    if isinstance(stage.train, MazeEpisodes):
-        module = ActorCritic(network, stage.info, experiment, total_steps, stage.train)
-    else:
-        module = SequenceClassifier(network, stage.info, experiment, total_steps)
+    module = task_of(stage.train).learner(network, experiment, total_steps)
     metrics = Metrics(module, stage, experiment.log_every, console)
     table = MetricsCSV(folder.metrics, metrics.columns())
     checkpoints = Checkpoints(

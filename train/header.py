@@ -8,15 +8,13 @@ import torch
 
 from srnn import kernel_info
 from srnn.datasets import Info, Splits
-from srnn.datasets.maze_episodes import MazeEpisodes
 
 from .build import Network
 from .config import Experiment
 from .console import Console, duration
 from .device import training_device
-from .play import play_the_same
-from .scores import criterion
 from .sizing import learned_parameters
+from .tasks import task_of
 
 
 def print_header(
@@ -126,16 +124,12 @@ def seconds_per_batch(experiment: Experiment, splits: Splits, network: Network) 
     """
     device = training_device(experiment.accelerator)
     trial = copy.deepcopy(network).to(device)
-    chosen = range(min(experiment.batch_size, len(splits.train)))
-    batch = splits.train.__getitems__(chosen)
-    inputs, targets = (tensor.to(device) for tensor in batch)
+    task = task_of(splits.train)
     seconds = 0.0
     for _ in range(2):
         began = time.perf_counter()
-        if isinstance(splits.train, MazeEpisodes):
-            play_the_same(trial, splits.train.rules, splits.train.begin(chosen), 0)
-        loss = criterion(trial(inputs)[0], targets)
-        loss.backward()
-        loss.item()  # waits for the device
+        task.rehearse(trial, experiment)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         seconds = time.perf_counter() - began
     return seconds

@@ -1,5 +1,6 @@
 """What every training on Lightning has in common: the update, running means, whom to blame."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -66,13 +67,14 @@ class Averages(Metric):
         least = torch.tensor(-torch.inf)
         self.add_state("largest", least, dist_reduce_fx="max", persistent=True)
 
-    def update(self, grad_norm: float, **values: tuple[float, int]) -> None:
+    def update(self, grad_norm: float | None = None, **values: tuple[float, int]) -> None:
         """Add what one step measured: the gradient's norm, and pairs of a mean and its weight."""
-        values["grad_norm"] = grad_norm, 1
+        if grad_norm is not None:
+            values["grad_norm"] = grad_norm, 1
+            self.largest = self.largest.clamp(min=grad_norm)
         pairs = [values.get(name, (0.0, 0)) for name in self.means]
         sums = [[value * weight for value, weight in pairs], [weight for _, weight in pairs]]
         self.sums += self.sums.new_tensor(sums)
-        self.largest = self.largest.clamp(min=grad_norm)
 
     def compute(self) -> Tensor:
         """Return the means, and the largest norm after them."""
@@ -84,8 +86,9 @@ class Averages(Metric):
         return [*self.means, "grad_norm_max"]
 
     def values(self) -> dict[str, float]:
-        """Return the means since the last :meth:`take`."""
-        return dict(zip(self.names(), self.compute().tolist(), strict=True))
+        """Return the means since the last :meth:`take`, but for what was not measured."""
+        means = zip(self.names(), self.compute().tolist(), strict=True)
+        return {name: mean for name, mean in means if not math.isnan(mean)}
 
     def take(self) -> dict[str, float]:
         """Return the means since the last call and start anew."""
@@ -104,6 +107,9 @@ class Learner(LightningModule):
         total_steps: batches of the whole training, over which the learning rate is scheduled.
         scores: what adds up the validation.
         means: names of what is averaged over batches, besides the gradient's norm and firing rates.
+
+    Attributes:
+        shown: those of the means that tell how well it does, for the lines of progress.
     """
 
     def __init__(
@@ -116,6 +122,7 @@ class Learner(LightningModule):
         means: Sequence[str],
     ) -> None:
         super().__init__()
+        self.shown: tuple[str, ...] = (info.score,)
         self.automatic_optimization = False  # several updates a batch when truncated
         self.network = network
         self.options = options
@@ -176,6 +183,10 @@ class Learner(LightningModule):
             values[f"rate_{layer}"] = (rate, record.steps * batch)
         for averages in (self.recent, self.epoch_means):
             averages.update(grad_norm.item(), **values)
+
+    def note(self) -> str:
+        """What else is to be said of an epoch that is over; empty for nothing."""
+        return ""
 
     def _firing_penalty(self, record: Record) -> Tensor | float:
         """Return rate_penalty times the mean of max(0, r_j - rate_target) over all neurons j.

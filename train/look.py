@@ -7,12 +7,10 @@ from torch import Tensor
 
 from srnn import SRNN, Layer
 from srnn.datasets import SequenceDataset
-from srnn.datasets.maze_episodes import MazeEpisodes
+from srnn.network import first_ticks
 
 from .build import Network
-from .console import with_caveat
-from .play import play_the_same
-from .report import format_score
+from .tasks import task_of
 
 
 @dataclass(frozen=True)
@@ -37,37 +35,19 @@ class Look:
 def look_at(network: Network, dataset: SequenceDataset, index: int) -> Look:
     """Run one sequence and keep everything."""
     network = network.cpu()
-    if isinstance(dataset, MazeEpisodes):
-        inputs, _, rewards = play_the_same(network, dataset.rules, dataset.begin([index]), 0)
-        earned = format_score("reward", float(rewards.sum()))
-        title = f"{dataset.info.title}, episode {index}: reward {earned}"
-    else:
-        inputs, targets = dataset.__getitems__([index])
-    activity = {"input": inputs[:, 0]}
+    inputs, title = task_of(dataset).sequence(network, index)
     membranes = thresholds = None
     if isinstance(network, SRNN):
-        logits, record = network(inputs, keep_spikes=True, keep_membranes=True)
+        _, record = network(inputs, keep_spikes=True, keep_membranes=True)
         names, traces = network.layer_names(), record.spikes
+        inputs = first_ticks(inputs, network.ticks)  # as the first layer is given them
         membranes, thresholds = record.membranes[0][:, 0], _thresholds(network.layers[0], inputs)
     else:
-        logits, record = network(inputs, keep_membranes=True)
+        _, record = network(inputs, keep_membranes=True)
         names, traces = [name for name, _ in network.named_layers()[:-1]], record.membranes
-    if not isinstance(dataset, MazeEpisodes):
-        title = _title(dataset, index, logits, targets)
+    activity = {"input": inputs[:, 0]}
     activity |= {name: trace[:, 0] for name, trace in zip(names, traces, strict=True)}
     return Look(title, activity, membranes, thresholds)
-
-
-def _title(dataset: SequenceDataset, index: int, logits: Tensor, targets: Tensor) -> str:
-    info = dataset.info
-    predictions = logits.argmax(-1)
-    if info.streaming:
-        labelled = targets >= 0
-        right = float((predictions == targets)[labelled].float().mean())
-        answer = with_caveat(f"right at {100 * right:.0f} % of its labelled steps", info.caveat)
-    else:
-        answer = f"true {info.classes[int(targets)]}, predicted {info.classes[int(predictions)]}"
-    return f"{info.title}, sequence {index}: {answer}"
 
 
 def _thresholds(layer: Layer, inputs: Tensor) -> Tensor:

@@ -66,14 +66,14 @@ def evaluate(arguments: Sequence[str] | None = None) -> int:
     def command(given: Sequence[str]) -> None:
         from .cli import parse_eval
 
-        folder, data_dir = parse_eval(given)
+        folder, data_dir, games = parse_eval(given)
 
         from .console import Console
         from .rescore import evaluate_run
 
         console = Console()
         with console.following("srnn.datasets"):
-            evaluate_run(folder, data_dir, console)
+            evaluate_run(folder, data_dir, games, console)
 
     return _answer("srnn-eval", command, arguments)
 

@@ -7,13 +7,16 @@ from typing import Any
 
 from srnn.datasets import Info
 
-from .config import EPISODES, EPISODIC, SPIKING, Experiment
+from .config import SPIKING, Experiment, useless
 from .console import counted, duration, percent, with_caveat
 from .run_folder import CONFIG, RunFolder, write_atomically
 
 SCORE_TITLES = {
     "accuracy": "accuracy",
     "reward": "reward an episode",
+    "score": "score of a game",
+    "iqm": "interquartile mean",
+    "wins": "games won",
     "macro_f1": "macro F1",
     "published": "published metric",
     "loss": "cross entropy",
@@ -31,7 +34,7 @@ def score_rows(scores: Mapping[str, float], caveat: str) -> list[tuple[str, str]
 
 def format_score(name: str, value: float) -> str:
     """Format a score: a percentage, but for the loss and rewards."""
-    plain = {"loss": ".4f", "reward": ".2f"}
+    plain = {"loss": ".4f", "reward": ".2f", "score": ".2f", "iqm": ".2f"}
     return format(value, plain[name]) if name in plain else percent(value)
 
 
@@ -99,7 +102,7 @@ def write_report(
         if (folder.path / path).is_file()  # a baseline has no time constants
     ]
     unused = set() if experiment.model == "srnn" else set(SPIKING)
-    unused |= set() if experiment.dataset in EPISODIC else EPISODES
+    unused |= useless(experiment.dataset)
     settings = [
         [f"`{name}`", f"`{value}`"]
         for name, value in asdict(experiment).items()

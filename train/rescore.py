@@ -5,28 +5,33 @@ from dataclasses import replace
 from srnn.datasets import Info
 
 from .build import Network, build_data, build_network
-from .config import Experiment
+from .config import Experiment, kind_of_task
 from .console import Console
-from .evaluate import evaluate
+from .errors import ConfigError
 from .report import score_rows
 from .run_folder import RunFolder
+from .tasks import task_of
 from .threads import choose_threads
 from .weights import load_weights
 
 
-def evaluate_run(folder: RunFolder, data_dir: str | None, console: Console) -> dict[str, float]:
+def evaluate_run(
+    folder: RunFolder, data_dir: str | None, games: int | None, console: Console
+) -> dict[str, float]:
     """Score a finished or interrupted run again.
 
     Args:
         folder: its folder.
         data_dir: folder of the data sets, if it is another one now.
+        games: how many games to play, for a player of games; None for those of the run.
         console: where to speak.
 
     Returns:
         The scores on the test set.
 
     Raises:
-        ConfigError: if the folder holds no run, or one that does not fit its data.
+        ConfigError: if the folder holds no run, one that does not fit its data, or one that plays
+            no games, and a number of them is given.
         DataError: for data that are missing or damaged.
     """
     experiment = folder.read_config()
@@ -38,7 +43,14 @@ def evaluate_run(folder: RunFolder, data_dir: str | None, console: Console) -> d
     choose_threads(experiment, splits.info.channels)
     folder.check_drawn(splits.train.drawn)
     network, origin = restore(folder, experiment, splits.info)
-    tested = evaluate(network, splits.test, experiment.batch_size)
+    if kind_of_task(experiment.dataset) == "games":
+        from .rescore_games import score_games
+
+        console.line(f"{splits.info.title}: weights of {origin}")
+        return score_games(network, experiment, games, console)
+    if games is not None:
+        raise ConfigError(f"--games: {splits.info.title} is no game; leave the flag out.")
+    tested = task_of(splits.test).evaluate(network, experiment.batch_size)
     console.line(f"{splits.info.title}: {tested.sequences} test sequences, weights of {origin}")
     for title, value in score_rows(tested.scores, splits.info.caveat):
         console.line(f"test {title:18} {value}")

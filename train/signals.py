@@ -5,7 +5,6 @@ from torch import Tensor
 
 from srnn import SRNN, kernel_info
 from srnn.datasets import PackedSpikes, SequenceDataset
-from srnn.datasets.maze_episodes import MazeEpisodes
 from srnn.neurons.kernels import EventBatch
 from srnn.neurons.kernels.problem import Bits
 
@@ -26,10 +25,8 @@ def for_network(
         device: where.
 
     Returns:
-        The same data set, the same sequences with their inputs as bits, or episodes to be played.
+        The same data set, or the same sequences with their inputs as bits.
     """
-    if isinstance(dataset, MazeEpisodes):
-        return dataset.beginnings()
     if not isinstance(network, SRNN):
         return dataset
     (first, *_) = kernel_info(network.layers[0], device)

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import WandbLogger
 from .config import Experiment
 from .console import first_process
 from .errors import ConfigError
-from .evaluate import Evaluation
+from .evaluation import Evaluation
 from .run_folder import RunFolder, commit
 
 

@@ -232,17 +232,23 @@ class Progress(Callback):
         width = len(str(epochs))
         row = self.metrics.latest
         took = duration(time.monotonic() - self._epoch_began)
+        note = self.metrics.module.note()
         self.console.line(
             f"epoch {done:{width}d}/{epochs}{self.stage.suffix}  {self._fit(row)}"
-            f"{self._validation(row)}{_firing(row)}  {took}{left}"
+            f"{self._validation(row)}{_firing(row)}  {took}{left}{note and '  ' + note}"
         )
 
     def _fit(self, row: Mapping[str, float]) -> str:
         """Say how well the training data are fitted, once something was measured."""
-        if not row:
+        if "train/loss" not in row:
             return ""
-        name = self.stage.info.score
-        return f"loss {row['train/loss']:.3f}  {name} {format_score(name, row[f'train/{name}'])}"
+        means = {name: row.get(f"train/{name}") for name in self.metrics.module.shown}
+        shown = (
+            f"{_said(name)} {format_score(name, value)}"
+            for name, value in means.items()
+            if value is not None  # such as the score, where no game ended
+        )
+        return "  ".join([f"loss {row['train/loss']:.3f}", *shown])
 
     def _validation(self, row: Mapping[str, float]) -> str:
         """Say how well the validation went, if there was one."""
@@ -262,6 +268,11 @@ class Progress(Callback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _said(name: str) -> str:
+    """What a mean is called in a line of progress."""
+    return name.replace("_", " ")
 
 
 def _firing(row: Mapping[str, float]) -> str:

@@ -11,7 +11,11 @@ from torch import nn
 
 import srnn
 from srnn import SRNN
+from srnn.baselines import GRU, LSTM, RNN
+from srnn.fast_weights import FastWeights
 from srnn.neurons import ALIF, RALIF
+from srnn.states import tensors, with_tensors
+from srnn.stpn import STPN
 
 OURS = [
     lambda: ALIF(beta=0.9, init_hidden=True),
@@ -113,3 +117,45 @@ def test_a_single_neuron_and_one_that_has_not_run_are_fine():
 
 def test_a_neuron_whose_states_are_none_does_no_harm():
     srnn.reset(nn.Sequential(snn.DeltaLeaky(beta=0.9)))
+
+
+# ------------------------------------------------------------------------------ taken apart
+
+NETWORKS = {
+    "SRNN": lambda: SRNN(4, [5], 3, readout="stream"),
+    "RNN": lambda: RNN(4, [5], 3, readout="stream"),
+    "GRU": lambda: GRU(4, [5, 6], 3, readout="stream"),
+    "LSTM": lambda: LSTM(4, [5], 3, readout="stream"),
+    "STPN": lambda: STPN(4, [5], 3, readout="stream"),
+    "fast weights": lambda: FastWeights(4, [5], 3, readout="stream"),
+}
+
+
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+def test_some_sequences_are_taken_out_of_a_state(make):
+    """A batch of one, whose first dimension torch's own states have too, is where it can fail."""
+    torch.manual_seed(0)
+    net = make().double()
+    x = torch.randn(8, 3, 4, dtype=torch.float64)
+    _, record = net(x[:4])
+    for chosen in (torch.tensor([2, 0]), torch.tensor([1])):
+        some, _ = net(x[4:, chosen], net.select_state(record.state, chosen))
+        torch.testing.assert_close(some, net(x[4:], record.state)[0][:, chosen])
+
+
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+def test_a_state_is_put_together_again_from_its_tensors(make):
+    torch.manual_seed(0)
+    net = make().double()
+    x = torch.randn(8, 3, 4, dtype=torch.float64)
+    _, record = net(x[:4])
+    buffer = io.BytesIO()
+    torch.save(tensors(record.state), buffer)
+    buffer.seek(0)
+    parts = torch.load(buffer, weights_only=True)
+    _, blank = net(torch.zeros(4, 3, 4, dtype=torch.float64))
+    again = with_tensors(blank.state, parts)
+    assert torch.equal(net(x[4:], again)[0], net(x[4:], record.state)[0])
+    _, other = net(torch.zeros(4, 2, 4, dtype=torch.float64))
+    with pytest.raises(ValueError, match="The state has tensors of"):
+        with_tensors(other.state, parts)

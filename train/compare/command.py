@@ -16,7 +16,7 @@ from pathlib import Path
 from srnn.meters import DEFAULT_PROFILE, PROFILES, EnergyProfile, NoJoulesError, joule_meter
 
 from ..build import build_data
-from ..config import EPISODIC, Experiment
+from ..config import Experiment, kind_of_task
 from ..console import Console
 from ..device import training_device
 from ..errors import ConfigError
@@ -56,7 +56,7 @@ def compare(request: Request, console: Console) -> Path:
         entries = taken(request.runs)
         theirs = entries[0].experiment
         settings = replace(settings, dataset=theirs.dataset, data=theirs.data)
-    if settings.dataset in EPISODIC:
+    if kind_of_task(settings.dataset) != "labels":
         raise ConfigError(
             f"srnn-compare measures networks on the same sequences, and in the {settings.dataset} "
             "each network brings about its own: train them one by one with srnn-train."

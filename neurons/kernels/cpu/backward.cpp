@@ -36,10 +36,10 @@ template <class T> struct Backward {
                         dense_inputs ? 0 : c.block * c.rows, c.weighted, P) {
         if (c.recurrent)
             recurrent = strips(arena, static_cast<const T *>(c.recurrent), false, H, H, P, PW<T>,
-                               p.gain);
+                               p.gain, Rows{nullptr, H});
         if (c.d_inputs)
             projection = strips(arena, static_cast<const T *>(c.projection), false, H, c.channels,
-                                (c.channels + 31) / 32 * 32, PW<T>, p.gain);
+                                (c.channels + 31) / 32 * 32, PW<T>, p.gain, Rows{nullptr, H});
         G = arena.take<T>(c.block * B * P);
         T **rows[] = {&later, &membrane, &adaptation, &spikes, &crossed, &first, &membrane0};
         for (T **r : rows) *r = arena.take<T>(B * P);

@@ -210,6 +210,23 @@ static void run_tile(const Call &c, const Parameters<T> &p, const Weights<T> &w,
     unpadded_rows(c.out_counts, counts, r0, r1, H, P);
 }
 
+// The channels that are active in some row: where there are few rows, as when a network is stepped,
+// most of the weights are not touched, and setting them all up would cost more than all the rest.
+static Rows active_channels(Arena &arena, const Call &c) {
+    if (!sparse(c)) return {nullptr, c.channels};
+    const long rows = c.steps * c.batch, words = (c.channels + 63) / 64;
+    uint64_t *any = arena.zeros<uint64_t>(words);
+    uint32_t *list = arena.take<uint32_t>(c.channels);
+    if (arena.failed) return {nullptr, 0};
+    if (c.offsets)
+        for (long e = c.offsets[0]; e < c.offsets[rows]; e++)
+            any[c.indices[e] / 64] |= uint64_t(1) << c.indices[e] % 64;
+    else
+        for (long r = 0; r < rows; r++)
+            for (long w = 0; w < words; w++) any[w] |= c.input_bits[r * words + w];
+    return {list, list_bits(any, words, list)};
+}
+
 template <class T> static int forward(const Call *call) {
     const Call &c = *call;
     Arena shared;
@@ -217,10 +234,12 @@ template <class T> static int forward(const Call *call) {
     Weights<T> w;
     if (c.projection)
         w.projection = strips(shared, static_cast<const T *>(c.projection), true, c.channels,
-                              c.neurons, c.padded, sparse(c) ? SW<T> : PW<T>, (const T *)nullptr);
+                              c.neurons, c.padded, sparse(c) ? SW<T> : PW<T>, (const T *)nullptr,
+                              active_channels(shared, c));
     if (c.recurrent)
         w.recurrent = strips(shared, static_cast<const T *>(c.recurrent), true, c.neurons,
-                             c.neurons, c.padded, SW<T>, (const T *)nullptr);
+                             c.neurons, c.padded, SW<T>, (const T *)nullptr,
+                             Rows{nullptr, c.neurons});
     w.projection_bias = padded_copy<T>(shared, c.projection_bias, c.neurons, c.padded, 0, 0);
     w.recurrent_bias = padded_copy<T>(shared, c.recurrent_bias, c.neurons, c.padded, 0, 0);
     bool failed = shared.failed;

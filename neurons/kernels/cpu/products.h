@@ -95,10 +95,18 @@ template <class T> struct Strips {
     }
 };
 
-// Strips of scale[k] * M[k, n] from a matrix M [K, N], or from its transpose [N, K].
+// Some of the rows of a matrix, in ascending order; or all, without a list.
+struct Rows {
+    const uint32_t *list;
+    long n;
+    long operator[](long i) const { return list ? list[i] : i; }
+};
+
+// Strips of scale[k] * M[k, n] from a matrix M [K, N], or from its transpose [N, K]. Rows k that
+// are not asked for stay zero.
 template <class T>
 Strips<T> strips(Arena &arena, const T *M, bool transposed, long K, long N, long padded, long width,
-                 const T *scale) {
+                 const T *scale, Rows asked) {
     Strips<T> s;
     T *out = arena.zeros<T>(K * padded);
     s.data = out, s.K = K, s.padded = padded, s.width = width;
@@ -107,7 +115,8 @@ Strips<T> strips(Arena &arena, const T *M, bool transposed, long K, long N, long
         long n1 = n0 + 8 < N ? n0 + 8 : N;
         T *strip = out + n0 / width * width * K + n0 % width;
         long stride = s.stride(n0);
-        for (long k = 0; k < K; k++) {
+        for (long i = 0; i < asked.n; i++) {
+            const long k = asked[i];
             T factor = scale ? scale[k] : T(1);
             for (long n = n0; n < n1; n++)
                 strip[k * stride + n - n0] = factor * (transposed ? M[n * K + k] : M[k * N + n]);

@@ -1,0 +1,245 @@
+"""Atari games, by the Arcade Learning Environment (ALE).
+
+**Rules.** An action is held for four frames of 1/60 s. The larger of the last two frames is taken
+pixel by pixel, made grey, and scaled down. A game begins with up to 30 frames of waiting, as many
+as its seed says; it ends when it is over, or is broken off after half an hour (108,000 frames).
+
+**Observations.** With y_t the frame after step t, in the part of the screen that is played on:
+
+| observation  | channels | what they are                                                         |
+|--------------|----------|-----------------------------------------------------------------------|
+| `events`     | 2        | ON: y_t - y_{t-1} > c; OFF: y_{t-1} - y_t > c; each 0 or 1             |
+| `difference` | 2        | (y_t - b) / 64 and (y_t - y_{t-1}) / 64                                |
+| `frame`      | 1        | (y_t - b) / 64                                                         |
+
+| symbol | meaning                      | unit       | value                                       |
+|--------|------------------------------|------------|---------------------------------------------|
+| y      | brightness of a pixel        | grey level | 0 to 255                                    |
+| c      | smallest change that is seen | grey level | 8                                           |
+| b      | brightness of the background | grey level | 87 in Pong, which its playfield has; else 0 |
+
+Events tell what moves and nothing of what stands still: where its own racket is, a player has to
+remember. From a single frame it cannot see where a ball is going; with the difference it can.
+
+In Pong, only the playfield is seen (rows 34 to 194 of 210), and what a player can do is stay, up
+and down; the other three of its six buttons do the same. Every other game has all of its own
+actions and the whole screen.
+
+Needs ale-py, which ``pip install "srnn[pong]"`` brings, with the games in it.
+
+Source: Bellemare et al. 2013 (JAIR 47); Machado et al. 2018 (JAIR 61) on sticky actions.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from srnn.datasets._base import DataError, Splits
+from srnn.datasets.games import GameInfo, Moved, game_splits
+
+CHANGE = 8
+"""Change of brightness, in grey levels, above which a pixel has an event."""
+SCALE = 64.0
+"""Grey levels that make a graded observation of 1."""
+
+Observation = Literal["events", "difference", "frame"]
+
+
+class View(NamedTuple):
+    """What is seen of a game, and what can be done in it.
+
+    Attributes:
+        size: height and width to which the screen is scaled.
+        rows: rows of it that are seen.
+        background: brightness that counts as nothing, in grey levels.
+        actions: ALE's numbers of the actions; None for all that the game has.
+        names: what they are called.
+    """
+
+    size: tuple[int, int]
+    rows: slice
+    background: int
+    actions: tuple[int, ...] | None
+    names: tuple[str, ...] = ()
+
+
+PONG = View((70, 40), slice(11, 65), 87, (0, 2, 3), ("stay", "up", "down"))
+"""The playfield of Pong, a third as high and a quarter as wide as on the screen: 54 x 40."""
+OTHER = View((84, 84), slice(0, 84), 0, None)
+"""Any other game, as is usual."""
+
+
+def events(pair: Tensor, background: int) -> Tensor:
+    """ON and OFF events, [games, 2, height, width], of two frames after one another."""
+    change = pair[:, 1].short() - pair[:, 0].short()
+    return torch.stack([change > CHANGE, change < -CHANGE], 1).float()
+
+
+def difference(pair: Tensor, background: int) -> Tensor:
+    """The frame and its change, [games, 2, height, width]."""
+    before, now = pair.float().unbind(1)
+    return torch.stack([now - background, now - before], 1) / SCALE
+
+
+def frame(pair: Tensor, background: int) -> Tensor:
+    """The frame alone, [games, 1, height, width]."""
+    return (pair[:, 1:].float() - background) / SCALE
+
+
+OBSERVATIONS: dict[str, tuple[int, Callable[[Tensor, int], Tensor]]] = {
+    "events": (2, events),
+    "difference": (2, difference),
+    "frame": (1, frame),
+}
+"""What there is to see: its channels, and how it is made of a pair of frames."""
+
+
+class AtariWorld:
+    """Games of Atari side by side.
+
+    Args:
+        game: Name, as ALE spells it: ``"pong"``.
+        places: Number of games.
+        view: What is seen of it.
+        observation: One of `OBSERVATIONS`.
+        sticky: Probability that an action is replaced by the one before.
+
+    Raises:
+        DataError: There is no such game, or ale-py is missing.
+    """
+
+    def __init__(self, game: str, places: int, view: View, observation: str, sticky: float) -> None:
+        height, width = view.size
+        self._emulator = _emulator()(
+            game,
+            places,
+            num_threads=min(places, torch.get_num_threads()),
+            autoreset_mode="NextStep",  # of which nothing is seen: a game that ended begins anew
+            img_height=height,
+            img_width=width,
+            stack_num=2,
+            reward_clipping=False,
+            repeat_action_probability=sticky,
+        )
+        self._view = view
+        self._encode = OBSERVATIONS[observation][1]
+        known = self._emulator.single_action_space.n
+        self._actions = np.array(
+            range(known) if view.actions is None else view.actions, dtype=np.int32
+        )
+
+    def begin(self, places: NDArray[np.bool_], seeds: NDArray[np.int64]) -> Tensor:
+        """Begin games at some places."""
+        options = None if places.all() else {"reset_mask": places}
+        screens, _ = self._emulator.reset(seed=seeds, options=options)
+        return self._observe(screens)
+
+    def step(self, actions: NDArray[np.int64]) -> Moved:
+        """Take an action, a position in the list of actions, at every place."""
+        screens, rewards, terminated, truncated, _ = self._emulator.step(self._actions[actions])
+        return Moved(
+            self._observe(screens),
+            torch.from_numpy(rewards).float(),
+            torch.from_numpy(terminated),
+            torch.from_numpy(truncated),
+        )
+
+    def _observe(self, screens: NDArray[np.uint8]) -> Tensor:
+        pair = torch.from_numpy(screens)[:, :, self._view.rows]
+        return self._encode(pair, self._view.background).flatten(1)
+
+
+def _emulator() -> Any:
+    try:
+        from ale_py.vector_env import AtariVectorEnv
+    except ModuleNotFoundError:
+        raise DataError('ale-py is missing: pip install "srnn[pong]" brings it.') from None
+    return AtariVectorEnv
+
+
+def _check_game(game: str) -> None:
+    """Check that ALE has a game of this name."""
+    _emulator()
+    from ale_py import roms
+
+    known = roms.get_all_rom_ids()
+    if game not in known:
+        raise DataError(f"There is no Atari game {game!r}; there are {', '.join(sorted(known))}.")
+
+
+def atari(
+    game: str,
+    *,
+    observation: Observation = "events",
+    sticky: float = 0.0,
+    steps: int = 64,
+    train: int = 2048,
+    valid: int = 16,
+    test: int = 100,
+    task_seed: int = 0,
+) -> Splits:
+    """A game of Atari.
+
+    Args:
+        game: Its name, as ALE spells it: ``"breakout"``.
+        observation: What is seen of it: ``"events"``, ``"difference"`` or ``"frame"``.
+        sticky: Probability that an action is replaced by the one before.
+        steps: Steps of a stretch, within which one learns from what came of an action.
+        train: Stretches that make an epoch.
+        valid: Number of validation games.
+        test: Number of test games.
+        task_seed: Number of the range that seeds are from.
+
+    Raises:
+        DataError: There is no such game, ale-py is missing, or an option has no meaning.
+    """
+    if observation not in OBSERVATIONS:
+        raise DataError(
+            f"observation must be one of {', '.join(OBSERVATIONS)}, not {observation!r}."
+        )
+    if not 0 <= sticky < 1:
+        raise DataError(f"sticky must be a probability below 1, not {sticky}.")
+    _check_game(game)
+    view = PONG if game == "pong" else OTHER
+    height = len(range(*view.rows.indices(view.size[0])))
+    shape = (OBSERVATIONS[observation][0], height, view.size[1])
+    info = GameInfo(
+        name="pong" if game == "pong" else f"atari:{game}",
+        title=f"Atari {game.replace('_', ' ').title()}",
+        channels=int(np.prod(shape)),
+        steps=steps,
+        classes=view.names or _all_actions(game),
+        streaming=True,
+        split=f"games by seed: {train} stretches of {steps} steps an epoch to train, {valid} games "
+        f"to validate and {test} others to test",
+        encoding=f"{observation} of {shape[1]} x {shape[2]} pixels, four frames a step"
+        + (f", sticky actions {sticky:g}" if sticky else ""),
+        licence="ALE: GPL-2.0; the games belong to their makers",
+        citation="Bellemare, Naddaf, Veness and Bowling, The Arcade Learning Environment, Journal "
+        "of Artificial Intelligence Research 47, 2013",
+        source="ale-py",
+        shape=shape,
+        signs=True,
+        points=game == "pong",
+    )
+    make = partial(_world, game, view, observation, sticky)
+    return game_splits(info, make, train=train, valid=valid, test=test, task_seed=task_seed)
+
+
+def _world(game: str, view: View, observation: str, sticky: float, places: int) -> AtariWorld:
+    return AtariWorld(game, places, view, observation, sticky)
+
+
+def _all_actions(game: str) -> tuple[str, ...]:
+    """The names of all actions that a game has."""
+    from ale_py import Action, ALEInterface, LoggerMode, roms
+
+    ALEInterface.setLoggerMode(LoggerMode.Error)
+    emulator = ALEInterface()
+    emulator.loadROM(roms.get_rom_path(game))
+    return tuple(Action(code).name.lower() for code in emulator.getMinimalActionSet())
