@@ -30,6 +30,7 @@ from peers import CASES, PEERS, Case, Step
 from peers_plot import plot
 
 REFERENCE = "snnTorch RLeaky"
+SWEPT = ["srnn, events", "srnn, dense input", REFERENCE, "torch LSTM"]
 SWEEPS: dict[str, tuple[Case, dict[str, list[Any]]]] = {
     "time": (CASES["SHD"], {"steps": [100, 250, 500, 1000, 2000]}),
     "width": (CASES["SHD"]._replace(steps=100), {"neurons": [64, 128, 256, 512, 1024]}),
@@ -59,7 +60,7 @@ def main() -> None:
         case, varied = SWEEPS[arguments.sweep]
         ((name, values),) = varied.items()
         cases = {f"{name} {value:g}": case._replace(**{name: value}) for value in values}
-        peers = ["srnn, events", "srnn, dense input", REFERENCE]
+        peers = SWEPT
     else:
         cases = {name: CASES[name] for name in arguments.cases}
         peers = arguments.peers

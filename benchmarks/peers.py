@@ -8,7 +8,7 @@ spike, the dense floor is nothing but the matrix products of the layer. What eac
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import snntorch
 import torch
@@ -73,10 +73,16 @@ def step_of(layer: nn.Module, inputs: Tensor | EventBatch, gradient: Tensor) -> 
     return step
 
 
-def ours(case: Case, events: bool = False, spike_grad: object = None) -> Step:
-    """A layer of RALIF with its projection, from a dense input or from events."""
+def ours(case: Case, events: bool = False, **options: Any) -> Step:
+    """A layer of RALIF with its projection, from a dense input or from events.
+
+    Args:
+        case: the shapes.
+        events: whether the input comes as events.
+        options: of the neuron.
+    """
     torch.manual_seed(0)
-    neuron = RALIF(linear_features=case.neurons, spike_grad=spike_grad)
+    neuron = RALIF(linear_features=case.neurons, **options)
     layer = Layer(nn.Linear(case.channels, case.neurons), neuron)
     with torch.no_grad():
         nn.init.xavier_uniform_(layer.projection.weight, gain=case.gain)

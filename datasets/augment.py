@@ -99,7 +99,8 @@ class Augmentation:
         Returns:
             What is left of them, in the order of their sequences and in no other.
         """
-        bounds = np.searchsorted(events.sequence, np.arange(len(indices) + 1))
+        numbers = np.arange(len(indices) + 1, dtype=events.sequence.dtype)
+        bounds = np.searchsorted(events.sequence, numbers)
         counts = np.diff(bounds)
         draws = self._draw(indices, epoch, bounds.tolist())
         channel = events.channel + np.repeat(draws.shift, counts)
@@ -113,7 +114,7 @@ class Augmentation:
                 moved += np.float32(self.jitter) * draws.jitter
             np.clip(moved, -1, steps, out=moved)  # what is beyond is lost, and may not fit an int32
             step = np.floor(moved, out=moved).astype(np.int32)
-        kept = (step >= 0) & (step < steps) & (channel >= 0) & (channel < channels)
+        kept = _within(step, steps) & _within(channel, channels)
         if self.drop:
             kept &= draws.luck >= self.drop
         return BinnedEvents(events.sequence[kept], step[kept], channel[kept])
@@ -151,6 +152,11 @@ class Augmentation:
             jitter=jitter,
             luck=luck,
         )
+
+
+def _within(values: npt.NDArray[np.signedinteger], end: int) -> npt.NDArray[np.bool_]:
+    """Whether 0 <= value < end, by one comparison: unsigned, what is negative lies beyond."""
+    return values.view(f"u{values.itemsize}") < end
 
 
 class _Draws(NamedTuple):

@@ -159,7 +159,10 @@ class SpikingLayer(Registered):
     @property
     def input_gain(self) -> Tensor | float:
         """g, what the current is multiplied by: 1 with ``beta``, 1 - alpha with ``tau_mem``."""
-        return 1.0 if self.tau_mem is None else 1 - self.alpha
+        return self._gain(self.alpha)
+
+    def _gain(self, alpha: Tensor) -> Tensor | float:
+        return 1.0 if self.tau_mem is None else 1 - alpha
 
     # ----------------------------------------------------------------------------------- a step
 

@@ -131,8 +131,9 @@ class LIFDynamics(SpikingLayer):
         reset = self.resets[self.reset_mechanism]
         if self.state_quant:
             reset = quantised(reset, self.state_quant)
+        alpha = self.alpha
         return LIFParams(
-            self.alpha, self.input_gain, self.threshold, self._spike, reset, self.detach_reset
+            alpha, self._gain(alpha), self.threshold, self._spike, reset, self.detach_reset
         )
 
     def threshold_of(self, state: Any, params: Any) -> Tensor:

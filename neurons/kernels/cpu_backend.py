@@ -233,8 +233,6 @@ class _Prepared:
 
     def _point_input(self, p: Problem, level: str | None) -> None:
         self.point("current", p.current)
-        if p.events is not None:
-            check_events(p.events, self.steps * self.batch, self.channels)
         if isinstance(p.events, Bits):
             self.point("input_bits", p.events.words, torch.int64)
         elif isinstance(p.events, Events):
@@ -298,6 +296,10 @@ def forward(problem: Problem, trace: bool, backward: bool, *, level: str | None 
         MemoryError: if memory runs out.
     """
     _level(level)
+    if problem.events is not None:
+        assert problem.projection is not None
+        rows = problem.steps * len(problem.membrane)
+        check_events(problem.events, rows, problem.projection.shape[1])
     c = _Prepared(problem, None, level)
     steps, batch, neurons = c.steps, c.batch, c.neurons
     spikes = c.empty("out_spikes", steps, batch, neurons)

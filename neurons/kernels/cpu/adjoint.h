@@ -45,26 +45,31 @@ template <class T> INLINE Vec<T> spikes_of(const T *numbers, const uint64_t *bit
     return select<T>(mask_of<T>(bits, c), fill(T(1)), Vec<T>{});
 }
 
+// psi of a few rows of one panel of neurons, [R, PW].
 template <class T, int RESET, bool ADAPTIVE, int R>
-INLINE void adjoint(const Row<T> *rows, long column, long neurons, const T *product,
-                    const Parameters<T> &p, const Surrogates<T> &surrogate, bool detached,
-                    T *sums, long padded) {
-    using V = Vec<T>;
-    constexpr int VL = L<T>;
-    const V zero = {};
-    alignas(64) T psi[R * PW<T>];
+INLINE void slopes(T *psi, const Row<T> *rows, long column, const Parameters<T> &p,
+                   const Surrogates<T> &surrogate) {
     for (int j = 0; j < PANEL; j++) {
-        const long c = column + j * VL;
-        const V threshold = load(p.threshold + c), strength = load(p.strength + c);
+        const long c = column + j * L<T>;
+        const Vec<T> threshold = load(p.threshold + c), strength = load(p.strength + c);
         for (int i = 0; i < R; i++) {
             const Row<T> &row = rows[i];
-            V u = load(row.u + c), B = threshold;
+            Vec<T> u = load(row.u + c), B = threshold;
             if (ADAPTIVE) B += strength * load(row.b + c);
             if (RESET == ZERO_AFTER) u = u - spikes_of(row.crossed, row.crossed_bits, c) * u;
-            store(psi + i * PW<T> + j * VL, u - B);
+            store(psi + i * PW<T> + j * L<T>, u - B);
         }
     }
     surrogate.replace(psi, R * PW<T>);
+}
+
+// `psi` and `product`, G_c of step t+1 times W_rec, are [R, PW]; there is no product at the end.
+template <class T, int RESET, bool ADAPTIVE, int R>
+INLINE void adjoint(const Row<T> *rows, long column, long neurons, const T *psi, const T *product,
+                    const Parameters<T> &p, bool detached, T *sums, long padded) {
+    using V = Vec<T>;
+    constexpr int VL = L<T>;
+    const V zero = {};
     for (int j = 0; j < PANEL; j++) {
         const long c = column + j * VL, left = neurons - c;
         const V threshold = load(p.threshold + c), strength = load(p.strength + c);

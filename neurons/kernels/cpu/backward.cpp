@@ -4,6 +4,7 @@
 
 #include "adjoint.h"
 #include "sources.h"
+#include "support.h"
 
 namespace LEVEL {
 
@@ -15,6 +16,7 @@ template <class T> struct Backward {
     const long P, H, B;
     const bool want_recurrent, want_projection, dense_inputs;
     Strips<T> recurrent, projection;    // rows times the gain
+    Support<T> support;
     Sources<T> spiking, active_inputs;
     T *G;                               // G_c, [block, batch, padded]
     T *later;                           // G_c of the step after the block, [batch, padded]
@@ -37,6 +39,8 @@ template <class T> struct Backward {
         if (c.recurrent)
             recurrent = strips(arena, static_cast<const T *>(c.recurrent), false, H, H, P, PW<T>,
                                p.gain, Rows{nullptr, H});
+        if (c.recurrent && surrogate.compact())
+            support = Support<T>::of(arena, static_cast<const T *>(c.recurrent), p.gain, H, P);
         if (c.d_inputs)
             projection = strips(arena, static_cast<const T *>(c.projection), false, H, c.channels,
                                 (c.channels + 31) / 32 * 32, PW<T>, p.gain, Rows{nullptr, H});
@@ -85,6 +89,30 @@ template <class T> struct Backward {
             }
     }
 
+    // What one thread needs to run tiles back.
+    struct Scratch {
+        Arena arena;
+        T *b, *values, *psi, *product;
+        Row<T> *rows;
+        Active<T> *lists;
+        uint32_t *list, *names, *entries;
+        bool few;       // whether psi is 0 for most neurons of the block at hand
+        explicit Scratch(const Backward &w) {
+            const Call &c = w.c;
+            const long rows_of_tile = c.block * c.rows;
+            const long widest = c.channels > c.neurons ? c.channels : c.neurons;
+            b = arena.take<T>(w.p.adaptive ? (c.block + 1) * c.rows * c.padded : 1);
+            rows = arena.take<Row<T>>(c.rows);
+            lists = arena.take<Active<T>>(rows_of_tile);
+            names = arena.take<uint32_t>(rows_of_tile);
+            list = arena.take<uint32_t>(rows_of_tile * widest);
+            psi = arena.take<T>(c.rows * c.padded);
+            product = arena.take<T>(c.rows * PW<T>);
+            entries = arena.take<uint32_t>(c.rows * PW<T>);
+            values = arena.take<T>(c.weighted ? rows_of_tile * widest : 1);
+        }
+    };
+
     // What step t-1 will read of a row, while the product of step t keeps the machine busy: a
     // panel's piece of a row is too short for the hardware to see that more will follow. Inline, or
     // GCC takes it for a function without effect and drops it.
@@ -96,17 +124,17 @@ template <class T> struct Backward {
     }
 
     template <int RESET, bool ADAPTIVE>
-    void step_back(long t, long t0, long tile, long r0, long r1, const T *b, Row<T> *rows) const {
+    void step_back(long t, long t0, long tile, long r0, long r1, const Scratch &s) const {
         const long n = r1 - r0;
         const T *kept = static_cast<const T *>(c.kept);
         for (long r = r0; r < r1; r++) {
             const long at = t * B + r, i = r - r0;
-            Row<T> &row = rows[i];
+            Row<T> &row = s.rows[i];
             row.u = kept + at * P;
             row.before = t ? row.u - B * P : membrane0 + r * P;
             row.begins = begins(c, t, r), row.cut = t + 1 < c.steps && begins(c, t + 1, r);
             if (ADAPTIVE) {
-                row.b = b + ((t - t0 + 1) * n + i) * P;
+                row.b = s.b + ((t - t0 + 1) * n + i) * P;
                 row.b_before = row.begins ? rest : row.b - n * P;
             }
             seen(t, r, &row.crossed, &row.crossed_bits);
@@ -121,36 +149,52 @@ template <class T> struct Backward {
         const bool last_of_block = t + 1 == t0 + c.block || t + 1 == c.steps;
         const T *after = last_of_block ? later : G + (t + 1 - t0) * B * P;
         const bool product = c.recurrent && t + 1 < c.steps;
-        for (long column = 0; column < P; column += PW<T>)
+        for (long column = 0; column < P; column += PW<T>) {
+            if (product && s.few) {
+                for_rows(n, [&](auto size, long i) {
+                    constexpr int R = decltype(size)::value;
+                    slopes<T, RESET, ADAPTIVE, R>(s.psi + i * PW<T>, s.rows + i, column, p,
+                                                  surrogate);
+                });
+                for (long i = 0; i < n; i++) fetch_ahead(s.rows[i], column);
+                const long entries = Support<T>::list(s.rows, s.psi, n, s.entries);
+                support.multiply(s.product, after + r0 * P, n, column, s.entries, entries);
+            }
             for_rows(n, [&](auto size, long i) {
                 constexpr int R = decltype(size)::value;
-                alignas(64) T out[R * PW<T>];
-                if (product) {
+                alignas(64) T out[R * PW<T>], psi[R * PW<T>];
+                if (product && !s.few) {
                     Vec<T> acc[R][PANEL] = {};
                     const T *A = after + (r0 + i) * P, *W = recurrent.at(column);
                     const long stride = recurrent.stride(column);
                     for (int k = 0; k < R; k++) {
                         const long from = H * k / R, to = H * (k + 1) / R;
-                        fetch_ahead(rows[i + k], column);
+                        fetch_ahead(s.rows[i + k], column);
                         panel<T, R>(acc, A + from, P, 1, W + from * stride, stride, to - from);
                     }
                     memcpy(out, acc, sizeof acc);
                 }
-                adjoint<T, RESET, ADAPTIVE, R>(rows + i, column, H, product ? out : nullptr, p,
-                                               surrogate, c.detach_reset, sums + tile * SUMS * P, P);
+                const bool ready = product && s.few;
+                if (!ready)
+                    slopes<T, RESET, ADAPTIVE, R>(psi, s.rows + i, column, p, surrogate);
+                adjoint<T, RESET, ADAPTIVE, R>(
+                    s.rows + i, column, H, ready ? s.psi + i * PW<T> : psi,
+                    !product ? nullptr : ready ? s.product + i * PW<T> : out, p, c.detach_reset,
+                    sums + tile * SUMS * P, P);
             });
+        }
     }
 
-    void choose(long t, long t0, long tile, long r0, long r1, const T *b, Row<T> *rows) const {
+    void choose(long t, long t0, long tile, long r0, long r1, const Scratch &s) const {
         switch (c.reset * 2 + p.adaptive) {
-        case SUBTRACT * 2: return step_back<SUBTRACT, false>(t, t0, tile, r0, r1, b, rows);
-        case SUBTRACT * 2 + 1: return step_back<SUBTRACT, true>(t, t0, tile, r0, r1, b, rows);
-        case NONE * 2: return step_back<NONE, false>(t, t0, tile, r0, r1, b, rows);
-        case NONE * 2 + 1: return step_back<NONE, true>(t, t0, tile, r0, r1, b, rows);
-        case ZERO * 2: return step_back<ZERO, false>(t, t0, tile, r0, r1, b, rows);
-        case ZERO * 2 + 1: return step_back<ZERO, true>(t, t0, tile, r0, r1, b, rows);
-        case ZERO_AFTER * 2: return step_back<ZERO_AFTER, false>(t, t0, tile, r0, r1, b, rows);
-        default: return step_back<ZERO_AFTER, true>(t, t0, tile, r0, r1, b, rows);
+        case SUBTRACT * 2: return step_back<SUBTRACT, false>(t, t0, tile, r0, r1, s);
+        case SUBTRACT * 2 + 1: return step_back<SUBTRACT, true>(t, t0, tile, r0, r1, s);
+        case NONE * 2: return step_back<NONE, false>(t, t0, tile, r0, r1, s);
+        case NONE * 2 + 1: return step_back<NONE, true>(t, t0, tile, r0, r1, s);
+        case ZERO * 2: return step_back<ZERO, false>(t, t0, tile, r0, r1, s);
+        case ZERO * 2 + 1: return step_back<ZERO, true>(t, t0, tile, r0, r1, s);
+        case ZERO_AFTER * 2: return step_back<ZERO_AFTER, false>(t, t0, tile, r0, r1, s);
+        default: return step_back<ZERO_AFTER, true>(t, t0, tile, r0, r1, s);
         }
     }
 
@@ -170,31 +214,14 @@ template <class T> struct Backward {
             });
     }
 
-    // What one thread needs to run tiles back.
-    struct Scratch {
-        Arena arena;
-        T *b, *values;
-        Row<T> *rows;
-        Active<T> *lists;
-        uint32_t *list, *names;
-        explicit Scratch(const Backward &w) {
-            const Call &c = w.c;
-            const long rows_of_tile = c.block * c.rows;
-            const long widest = c.channels > c.neurons ? c.channels : c.neurons;
-            b = arena.take<T>(w.p.adaptive ? (c.block + 1) * c.rows * c.padded : 1);
-            rows = arena.take<Row<T>>(c.rows);
-            lists = arena.take<Active<T>>(rows_of_tile);
-            names = arena.take<uint32_t>(rows_of_tile);
-            list = arena.take<uint32_t>(rows_of_tile * widest);
-            values = arena.take<T>(c.weighted ? rows_of_tile * widest : 1);
-        }
-    };
-
     void run_tile(long tile, long t0, long t1, Scratch &s) {
         const long r0 = tile * c.rows, r1 = r0 + c.rows < B ? r0 + c.rows : B, n = r1 - r0;
         if (p.adaptive) adapt(s.b, t0, t1, r0, r1);
+        s.few = support.columns &&
+                support.few(static_cast<const T *>(c.kept) + ((t1 - 1) * B + r0) * P,
+                            p.adaptive ? s.b + (t1 - t0) * n * P : nullptr, n, p, surrogate, s.psi);
         for (long t = t1 - 1; t >= t0; t--) {
-            choose(t, t0, tile, r0, r1, s.b, s.rows);
+            choose(t, t0, tile, r0, r1, s);
             const T *now = G + ((t - t0) * B + r0) * P;
             if (c.d_inputs)
                 to_rows(static_cast<T *>(c.d_inputs) + (t * B + r0) * c.channels, now, n,

@@ -27,6 +27,9 @@ template <class T> struct Surrogates {
         if (kind == ATAN) c[0] = T(k[0] / 2), c[1] = T(1.5707963267948966 * k[0]);
     }
 
+    // Whether psi is 0 beyond some distance from the threshold.
+    bool compact() const { return kind == TRIANGLE || kind == BOXCAR || kind == NO_GRADIENT; }
+
     template <Surrogate KIND> INLINE Vec<T> value(Vec<T> v) const {
         using V = Vec<T>;
         const V size = v < V{} ? -v : v, zero = {};

@@ -62,6 +62,20 @@ template <class T> INLINE Vec<T> select(Mask<T> mask, Vec<T> yes, Vec<T> no) {
     return mask ? yes : no;
 }
 
+// The sum of the lanes, by halves.
+template <class T> INLINE T total(Vec<T> v) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) return _mm512_reduce_add_ps((__m512)v);
+    else return _mm512_reduce_add_pd((__m512d)v);
+#else
+    T lanes[L<T>];
+    memcpy(lanes, &v, sizeof v);
+    for (int half = L<T> / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+    return lanes[0];
+#endif
+}
+
 // One bit for each lane, the lowest for the first.
 INLINE uint32_t bits_of(Mask<float> mask) {
 #if defined(__AVX512F__)

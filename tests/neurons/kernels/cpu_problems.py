@@ -12,6 +12,7 @@ from srnn.neurons.alif import ALIFParams, ALIFState, alif_step
 from srnn.neurons.kernels import cpu_backend, reference
 from srnn.neurons.kernels.events import EventBatch
 from srnn.neurons.kernels.problem import Cotangents, Gradients, Problem, Rules
+from srnn.neurons.kernels.torch_backend import surrogate_of
 from srnn.neurons.lif import LIFParams
 
 from .problems import RESETS
@@ -108,7 +109,7 @@ def run_reference(problem, cotangents=None):
         p.alpha,
         p.input_gain,
         p.threshold,
-        KINDS[p.rules.surrogate],
+        surrogate_of(p.rules),
         RESETS[p.rules.reset],
         p.rules.detach_reset,
     )

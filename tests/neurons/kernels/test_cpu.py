@@ -83,13 +83,6 @@ def test_a_neuron_without_threshold_integrates_whatever_the_reset():
     assert all(g.isfinite().all() for g in run_cpu(problem, cotangents)[1].values())
 
 
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("source", ["current", "inputs", "events"])
 def test_any_number_of_threads_gives_the_same_bits(threads, source):
     problem = make(batch=70, source=source, channels=40, dtype=torch.float32)

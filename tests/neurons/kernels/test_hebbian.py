@@ -22,13 +22,6 @@ def flat(values, gradients):
     return (*values, *(gradients[name] for name in VALUES if name in gradients))
 
 
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 @pytest.mark.parametrize("masks", [False, True])
 @pytest.mark.parametrize("clamp", [math.inf, 0.25])
 @pytest.mark.parametrize("recurrent", RECURRENT_TERMS)
