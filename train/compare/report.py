@@ -27,7 +27,7 @@ from .tuning import CLIP_NORMS, LR_FACTOR, READOUTS
 
 def conventions(profiles: list[EnergyProfile]) -> list[str]:
     """Say what the numbers mean, one sentence or two each."""
-    costs = "; ".join(f"{p.name}: AC {p.ac:g}, MAC {p.mac:g}, word {p.word:g}" for p in profiles)
+    costs = "; ".join(f"{p.name}: {p.costs}" for p in profiles)
     return [
         ESTIMATE,
         "All networks were measured in evaluation on all test samples, one after the other the "
