@@ -80,7 +80,7 @@ def linear(weight: Tensor, given: Input) -> Term:
     weight = weight.detach()
     if weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64):
         # By numpy, which takes less than half of torch's time for this.
-        fan_out = torch.from_numpy((weight.numpy() != 0).sum(0, dtype=np.float64))
+        fan_out = torch.from_numpy((weight.numpy() != 0).sum(0, dtype=np.int32)).double()
     else:
         fan_out = weight.count_nonzero(0).double()
     return products(given.events @ fan_out, given.reals @ fan_out, given.rows * weight.numel())
