@@ -94,7 +94,7 @@ def _load(path: Path = _LIBRARY) -> tuple[ctypes.CDLL | None, str | None]:
     library.srnn_scan.restype = ctypes.c_int64
     library.srnn_scan.argtypes = (
         *(ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64),
-        *(ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)),
+        *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)),
         ctypes.c_int,
     )
     library.srnn_count.restype = ctypes.c_int64
@@ -244,13 +244,16 @@ class _Prepared:
         # The row after the last says whether there are values other than 1.
         bits = torch.empty(rows + 1, -(-self.channels // 64), dtype=torch.int64)
         others = ctypes.c_int64()
+        apart = torch.empty_like(bits[:-1]) if scans.heard() else None
         total = library.srnn_scan(
             *(inputs.data_ptr(), int(self.dtype == torch.float64), rows, self.channels),
-            *(bits.data_ptr(), torch.get_num_threads(), ctypes.byref(others)),
+            *(bits.data_ptr(), None if apart is None else apart.data_ptr()),
+            *(torch.get_num_threads(), ctypes.byref(others)),
             _level(level),
         )
         bits[-1] = int(others.value > 0)
-        scans.tell(given, Bits(bits[:-1]), not others.value)
+        if apart is not None:
+            scans.tell(given, Bits(bits[:-1]), Bits(apart) if others.value else None)
         sparse = total <= _SPARSE * rows * self.channels
         self.input_bits = bits if sparse else bits.new_empty(0)
 

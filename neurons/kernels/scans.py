@@ -20,13 +20,13 @@ class Scan(NamedTuple):
     Attributes:
         inputs: the input as the layer was given it, [time, batch, channels].
         nonzero: where it is not 0.
-        binary: whether it is 1 there.
+        others: where it is neither 0 nor 1; None if that is nowhere.
         version: how often the input had been written to.
     """
 
     inputs: Tensor
     nonzero: Bits
-    binary: bool
+    others: Bits | None
     version: int
 
 
@@ -44,12 +44,17 @@ def listen() -> Iterator[list[Scan]]:
         _listener.reset(token)
 
 
-def tell(inputs: Tensor, nonzero: Bits, binary: bool) -> None:
-    """Tell of a scan, if anybody listens."""
-    heard = _listener.get()
+def heard() -> bool:
+    """Whether anybody listens."""
+    return _listener.get() is not None
+
+
+def tell(inputs: Tensor, nonzero: Bits, others: Bits | None) -> None:
+    """Tell of a scan to who listens."""
+    listener = _listener.get()
     # Of an inference tensor nobody could say whether it is written to before it is counted.
-    if heard is not None and not inputs.is_inference():
-        heard.append(Scan(inputs, nonzero, binary, inputs._version))
+    if listener is not None and not inputs.is_inference():
+        listener.append(Scan(inputs, nonzero, others, inputs._version))
 
 
 def find(scans: list[Scan], inputs: Tensor) -> Scan | None:

@@ -151,13 +151,17 @@ def _count_block(x: Tensor) -> tuple[Tensor, bool]:
 def read_scan(scan: Scan, *, timewise: bool = False) -> Input:
     """Sort the elements of an input that the compiled kernel has scanned; as :func:`read`."""
     steps, size, width = scan.inputs.shape
-    if scan.binary:
-        return read_batch(EventBatch(scan.nonzero, (steps, size, width)), timewise=timewise)
-    blocks = steps if timewise else 1
-    x = scan.inputs.detach().reshape(blocks, -1, width)
-    words = scan.nonzero.words
-    events, whole, reals = _sort(x, words.reshape(*x.shape[:2], words.shape[1]))
-    return Input(events, whole, reals, x.shape[1])
+    ones = scan.nonzero
+    if scan.others is not None:
+        ones = Bits(ones.words & ~scan.others.words)
+    found = read_batch(EventBatch(ones, (steps, size, width)), timewise=timewise)
+    if scan.others is None:
+        return found
+    x = scan.inputs.detach().reshape(len(found.events), found.rows, width)
+    words = scan.others.words
+    sums = _sort(x, words.reshape(*x.shape[:2], words.shape[1])) + torch.stack(found[:3])
+    events, whole, reals = sums
+    return Input(events, whole, reals, found.rows)
 
 
 def read_batch(batch: EventBatch, *, timewise: bool = False) -> Input:

@@ -68,9 +68,9 @@ EXPORT int srnn_backward(const Call *call, int is_double, int level) {
 }
 
 EXPORT int64_t srnn_scan(const void *x, int is_double, int64_t rows, int64_t n, uint64_t *bits,
-                         int64_t threads, int64_t *others, int level) {
-    return (is_double ? LEVELS[level].scan64 : LEVELS[level].scan32)(x, rows, n, bits, threads,
-                                                                     others);
+                         uint64_t *apart, int64_t threads, int64_t *others, int level) {
+    return (is_double ? LEVELS[level].scan64 : LEVELS[level].scan32)(x, rows, n, bits, apart,
+                                                                     threads, others);
 }
 
 EXPORT int64_t srnn_count(const void *x, int is_double, int64_t rows, int64_t n, double *ones,

@@ -46,8 +46,8 @@ struct Call {
 };
 
 // See scan.cpp.
-typedef int64_t Scan(const void *x, int64_t rows, int64_t n, uint64_t *bits, int64_t threads,
-                     int64_t *others);
+typedef int64_t Scan(const void *x, int64_t rows, int64_t n, uint64_t *bits, uint64_t *apart,
+                     int64_t threads, int64_t *others);
 // See count.cpp.
 typedef int64_t Count(const void *x, int64_t rows, int64_t n, double *ones);
 typedef void CountBits(const uint64_t *words, int64_t rows, int64_t n, double *ones);

@@ -1,9 +1,11 @@
-"""Counting the ones of each column: against torch, at every level of instructions."""
+"""Counting what a matrix holds: against torch, at every level of instructions."""
 
 import pytest
 import torch
 
-from srnn.neurons.kernels import counting, cpu_backend
+from srnn.neurons.kernels import EventBatch, counting, cpu_backend, scans
+
+from .problems import random_problem
 
 pytestmark = pytest.mark.skipif(cpu_backend.reason() is not None, reason="no compiled kernel")
 
@@ -67,3 +69,29 @@ def test_numbers_are_sorted(level, columns, dtype):
     words = (padded.view(300, -1, 64) << torch.arange(64)).sum(-1)
     assert torch.equal(counting.sort(x, words, level=level), expected)
     assert counting.sort(x, torch.zeros_like(words), level=level).count_nonzero() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("channels", [17, 64, 130])
+@pytest.mark.parametrize("level", cpu_backend.LEVELS)
+def test_a_scan_tells_what_is_neither_0_nor_1(level, channels, dtype):
+    if cpu_backend.LEVELS.index(level) > cpu_backend._level(None):
+        pytest.skip("this machine lacks these instructions")
+    problem = random_problem(steps=6, channels=channels, source="inputs", dtype=dtype)
+    shape = problem.inputs.shape
+    kinds = [0.0, -0.0, 1.0, 2.0, -1.0, 0.5, float("inf"), float("nan")]
+    for among in (kinds, kinds[:3]):
+        x = torch.tensor(among, dtype=dtype)[torch.randint(len(among), shape)]
+        with scans.listen() as heard:
+            cpu_backend.forward(problem._replace(inputs=x), False, False, level=level)
+        (scan,) = heard
+        assert scan.inputs is x
+        nonzero = EventBatch(scan.nonzero, shape)
+        nonzero.check()
+        assert torch.equal(nonzero.dense(dtype), (x != 0).to(dtype))
+        if among is kinds:
+            others = EventBatch(scan.others, shape)
+            others.check()
+            assert torch.equal(others.dense(dtype), ((x != 0) & (x != 1)).to(dtype))
+        else:
+            assert scan.others is None
