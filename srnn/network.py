@@ -265,11 +265,13 @@ class SRNN(nn.Module):
         signal = self._signal(inputs)
         reset = None if reset is None else first_ticks(reset, self.ticks)
         spikes, membranes, states = [], [], []
+        # A hook may write to the spikes unseen, also one of the layer above or of a part of it.
+        hooked = not all(untouched(part) for part in self.modules() if part is not self)
         for i, layer in enumerate(self.layers):
             before = None if state is None else state[i]
             signal, after, *trace = layer(signal, before, reset=reset, membrane=keep_membranes)
-            if not untouched(layer):
-                forget(signal)  # a hook may have written to the spikes unseen
+            if hooked:
+                forget(signal)
             spikes.append(signal)
             states.append(after)
             membranes.extend(trace)
@@ -277,6 +279,8 @@ class SRNN(nn.Module):
             signal, None if state is None else state[-1], reset=reset
         )
         if fired is not None:
+            if hooked:
+                forget(fired)
             spikes.append(fired)
         if self.readout.reduction == "stream":
             logits = logits[self.ticks - 1 :: self.ticks]

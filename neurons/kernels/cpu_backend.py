@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from . import memory
+from . import memory, scans
 from .problem import Bits, Cotangents, Events, Gradients, Problem, Solution, check_events
 
 LEVELS = ("base", "avx2", "avx512")
@@ -87,19 +87,28 @@ def _load(path: Path = _LIBRARY) -> tuple[ctypes.CDLL | None, str | None]:
         return None, "the compiled kernel is older than its sources: install srnn again"
     try:
         library = ctypes.CDLL(str(path))
-        if library.srnn_size() != ctypes.sizeof(_Call) or not hasattr(library, "srnn_count"):
+        if library.srnn_size() != ctypes.sizeof(_Call) or not hasattr(library, "srnn_sort"):
             return None, "the compiled kernel is of another version of srnn: reinstall srnn"
     except (OSError, AttributeError) as error:
         return None, f"the compiled kernel cannot be loaded: {error}"
     library.srnn_scan.restype = ctypes.c_int64
     library.srnn_scan.argtypes = (
         *(ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64),
-        *(ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)),
+        *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)),
         ctypes.c_int,
     )
     library.srnn_count.restype = ctypes.c_int64
     library.srnn_count.argtypes = (
         *(ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64),
+        *(ctypes.c_void_p, ctypes.c_int),
+    )
+    library.srnn_count_bits.restype = None
+    library.srnn_count_bits.argtypes = (
+        *(ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int),
+    )
+    library.srnn_sort.restype = None
+    library.srnn_sort.argtypes = (
+        *(ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64),
         *(ctypes.c_void_p, ctypes.c_int),
     )
     pool = _pool()
@@ -141,30 +150,6 @@ def _level(forced: str | None) -> int:
             f"This machine runs the levels {', '.join(LEVELS[: highest + 1])}, not {forced!r}."
         )
     return LEVELS.index(forced)
-
-
-def count_ones(x: Tensor, *, level: str | None = None) -> tuple[Tensor, bool]:
-    """Count the ones of each column of a matrix, in one pass over it.
-
-    Args:
-        x: float32 or float64 [rows, columns] on the CPU, contiguous, of less than 2^31 rows.
-        level: as in :func:`forward`.
-
-    Returns:
-        The counts, float64 [columns]; and whether x holds nothing but 0 and 1: without that they
-        mean nothing.
-
-    Raises:
-        RuntimeError: where the library is missing.
-    """
-    library, missing = _load()
-    if library is None:
-        raise RuntimeError(missing)
-    ones = torch.zeros(x.shape[1], dtype=torch.float64)
-    binary = library.srnn_count(
-        *(x.data_ptr(), int(x.dtype == torch.float64), *x.shape, ones.data_ptr(), _level(level))
-    )
-    return ones, bool(binary)
 
 
 class _Prepared:
@@ -243,26 +228,30 @@ class _Prepared:
         elif p.inputs is not None:
             self.point("inputs", p.inputs)
             if self.input_bits is None and self.channels > _FEW_CHANNELS:
-                self._scan(self._alive[-1], level)
+                self._scan(p.inputs, self._alive[-1], level)
             if self.input_bits is not None and self.input_bits.numel():
                 self.point("input_bits", self.input_bits, torch.int64)
                 # Spikes are 1; anything else is looked up where it stands.
                 self.call.weighted = int(self.input_bits[-1, 0])
 
-    def _scan(self, inputs: Tensor, level: str | None) -> None:
-        """Take a dense input for a sparse one if that is what it is."""
+    def _scan(self, given: Tensor, inputs: Tensor, level: str | None) -> None:
+        """Take a dense input for a sparse one if that is what it is: as given, and contiguous."""
         library, _ = _load()
         assert library is not None
         rows = self.steps * self.batch
         # The row after the last says whether there are values other than 1.
         bits = torch.empty(rows + 1, -(-self.channels // 64), dtype=torch.int64)
         others = ctypes.c_int64()
+        apart = torch.empty_like(bits[:-1]) if scans.heard() else None
         total = library.srnn_scan(
             *(inputs.data_ptr(), int(self.dtype == torch.float64), rows, self.channels),
-            *(bits.data_ptr(), torch.get_num_threads(), ctypes.byref(others)),
+            *(bits.data_ptr(), None if apart is None else apart.data_ptr()),
+            *(torch.get_num_threads(), ctypes.byref(others)),
             _level(level),
         )
         bits[-1] = int(others.value > 0)
+        if apart is not None:
+            scans.tell(given, Bits(bits[:-1]), Bits(apart) if others.value else None)
         sparse = total <= _SPARSE * rows * self.channels
         self.input_bits = bits if sparse else bits.new_empty(0)
 

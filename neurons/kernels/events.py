@@ -3,7 +3,7 @@
 A layer that a kernel ran knows where its spikes are, so the layer above need not look for them. It
 is told by a note on the tensor of spikes, not by the tensor itself: hooks see plain tensors, and
 whoever replaces the spikes or writes into them also loses the note. Writing to their ``.data``, or
-by way of numpy, cannot be seen; a network forgets the notes of layers that have hooks.
+by way of numpy, cannot be seen; a network with hooks forgets the notes.
 """
 
 from typing import NamedTuple

@@ -30,7 +30,8 @@
 
 - ``Convention``: which terms count, and whether zeros in the input are skipped: ``EVENT_DRIVEN``
   (the default), ``DENSE``, and ``FOLDED``, that of the published ratios; ``CONVENTIONS`` by name.
-- ``EnergyProfile``, ``PROFILES`` (by name), ``DEFAULT_PROFILE``, ``EnergyProfile.from_yaml(path)``.
+- ``EnergyProfile``, ``PROFILES`` (by name), ``DEFAULT_PROFILE``, ``EnergyProfile.from_yaml(path)``;
+  ``profile.sized(footprint)``: with the memory that a network needs, where that is to count.
 - ``energy(measurement, profile, convention=EVENT_DRIVEN) -> Energy``: ``layers`` (name -> pJ a
   sample), ``total``, ``over_time`` (pJ of every step, or None); ``ESTIMATE`` says what it leaves
   out.

@@ -11,14 +11,22 @@
 |        | in an SRAM of 8 kB          |      |      |       |      | of 8 kB; in proportion to the|
 |        |                             |      |      |       |      | width                        |
 
+A larger memory takes more for a word: 10 pJ for 32 bits of 32 kB, 50 of 1 MB, 640 of DRAM. A
+profile either has one memory for all networks, or sizes it: with ``levels``, all words of a network
+come from the smallest memory that holds its parameters and the states of one sample,
+
+    (parameters + states) bits / 8 <= bytes of the level
+
 Source: M. Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
+from .footprint import Footprint
+from .measure import Measurement
 from .meters import Tally
 from .terms import EVENT_DRIVEN, Convention, Ops
 
@@ -29,7 +37,13 @@ ESTIMATE = (
 )
 """The sentence that stands beside every figure."""
 
-MEMORY_LEVELS = {"none": 0.0, "sram-8kB": 5.0, "dram": 640.0}
+MEMORY_LEVELS = {
+    "none": 0.0,
+    "sram-8kB": 5.0,
+    "sram-32kB": 10.0,
+    "sram-1MB": 50.0,
+    "dram": 640.0,
+}
 """pJ for a 32-bit word by level of memory, Horowitz 2014."""
 
 
@@ -41,12 +55,16 @@ class EnergyProfile:
         name: what to call it.
         ac: pJ of an accumulate.
         mac: pJ of a multiply-accumulate.
-        memory: pJ of a 32-bit word read or written; 0 to leave memory out.
+        memory: pJ of a 32-bit word read or written; 0 to leave memory out. With levels, that of
+            the memory of networks that fit into none of them.
         bits: width of a word.
         source: where the numbers come from.
+        levels: smaller memories, each with its bytes and the pJ of a 32-bit word, in rising order;
+            none where all networks have the same memory.
 
     Raises:
-        ValueError: for a cost that is negative or not finite, or a width below one bit.
+        ValueError: for a cost that is negative or not finite, a width below one bit, or levels
+            that do not rise.
     """
 
     name: str
@@ -55,10 +73,22 @@ class EnergyProfile:
     memory: float = 0.0
     bits: int = 32
     source: str = ""
+    levels: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
-        for field in ("ac", "mac", "memory"):
-            value = getattr(self, field)
+        try:
+            levels = tuple((size, cost) for size, cost in self.levels)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{self.name}: levels must be pairs of bytes and pJ, got {self.levels!r}."
+            ) from None
+        object.__setattr__(self, "levels", levels)
+        sizes = [size for size, _ in levels]
+        whole = all(isinstance(size, int) and size > 0 for size in sizes)
+        if not whole or sizes != sorted(set(sizes)):
+            raise ValueError(f"{self.name}: levels must have rising numbers of bytes, got {sizes}.")
+        costs = {f: getattr(self, f) for f in ("ac", "mac", "memory")}
+        for field, value in (*costs.items(), *(("levels", cost) for _, cost in levels)):
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"{self.name}: {field} must be a number of pJ, got {value!r}.")
             if not isfinite(value) or value < 0:
@@ -66,13 +96,46 @@ class EnergyProfile:
         if not isinstance(self.bits, int) or self.bits < 1:
             raise ValueError(f"{self.name}: bits must be a whole number >= 1, got {self.bits!r}.")
 
+    def sized(self, footprint: Footprint | None) -> Self:
+        """The profile with the memory that a network needs, in place of levels to choose from.
+
+        Raises:
+            ValueError: if there are levels, and the footprint or its states are not known.
+        """
+        if not self.levels:
+            return self
+        if footprint is None or footprint.states is None:
+            raise ValueError(
+                f"The profile {self.name} takes a memory of the network's size, which is not known "
+                "here: count with measure(), or choose a profile with one memory."
+            )
+        size = (footprint.parameters + footprint.states) * self.bits / 8
+        fitting = (cost for most, cost in self.levels if size <= most)
+        return replace(self, memory=next(fitting, self.memory), levels=())
+
+    @property
+    def costs(self) -> str:
+        """What an operation and a word cost in pJ, for a report."""
+        steps = [f"up to {size:,} bytes {cost * self._width:g}" for size, cost in self.levels]
+        steps += [f"beyond {self.memory * self._width:g}" if steps else f"{self.word:g}"]
+        return f"AC {self.ac:g}, MAC {self.mac:g}, word {', '.join(steps)}"
+
     @property
     def word(self) -> float:
-        """Cost of one word read or written, in pJ."""
-        return self.memory * self.bits / 32
+        """Cost of one word read or written, in pJ.
+
+        Raises:
+            ValueError: if there are levels, so that it depends on the network; see :meth:`sized`.
+        """
+        return self.sized(None).memory * self._width
+
+    @property
+    def _width(self) -> float:
+        """The share of a 32-bit word."""
+        return self.bits / 32
 
     def picojoules(self, ops: Ops) -> float:
-        """Energy of some operations."""
+        """Energy of some operations; see :meth:`word` for profiles with levels."""
         return ops.ac * self.ac + ops.mac * self.mac + ops.words * self.word
 
     @classmethod
@@ -105,6 +168,11 @@ class EnergyProfile:
 
 _HOROWITZ = "Horowitz, ISSCC 2014, 45 nm"
 _WIDTHS = (("fp32", 0.9, 4.6, 32), ("int32", 0.1, 3.2, 32), ("int8", 0.03, 0.23, 8))
+_LEVELS = (
+    (2**13, MEMORY_LEVELS["sram-8kB"]),
+    (2**15, MEMORY_LEVELS["sram-32kB"]),
+    (2**20, MEMORY_LEVELS["sram-1MB"]),
+)
 PROFILES = {
     profile.name: profile
     for width, ac, mac, bits in _WIDTHS
@@ -118,9 +186,18 @@ PROFILES = {
             f"{_HOROWITZ}, with words from 8 kB of SRAM",
         ),
         EnergyProfile(f"45nm-{width}", ac, mac, 0.0, bits, f"{_HOROWITZ}, without memory"),
+        EnergyProfile(
+            f"45nm-{width}-sized",
+            ac,
+            mac,
+            MEMORY_LEVELS["dram"],
+            bits,
+            f"{_HOROWITZ}, with words from the smallest memory that holds the network",
+            _LEVELS,
+        ),
     )
 }
-"""The profiles by name, each with and without memory."""
+"""The profiles by name, each with a small memory, without, and with one of the network's size."""
 
 DEFAULT_PROFILE = PROFILES["45nm-fp32-sram"]
 """With memory, since it is most of the energy."""
@@ -161,10 +238,15 @@ def energy(
         profile: what operations cost.
         convention: which of them count.
 
+    Returns:
+        The estimate; its profile has the memory that the network takes.
+
     Raises:
-        ValueError: if nothing was counted.
+        ValueError: if nothing was counted; or if the profile has levels, and the size of the
+            network was not measured.
     """
     measurement.per_sample(convention)  # refuses an empty one
+    profile = profile.sized(measurement.footprint if isinstance(measurement, Measurement) else None)
     n = measurement.samples
     over_time = None
     if measurement.timewise:

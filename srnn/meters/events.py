@@ -18,9 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srnn.neurons.kernels import EventBatch, cpu_backend
+from srnn.neurons.kernels import EventBatch, counting, cpu_backend
 from srnn.neurons.kernels.events import counts_of
 from srnn.neurons.kernels.problem import Bits
+from srnn.neurons.kernels.scans import Scan
 
 # Rows that are added up in one go, so that copies stay small.
 _PIECE = 2**12
@@ -49,14 +50,15 @@ class Input(NamedTuple):
         zero = torch.zeros_like(self.events)
         return Input(zero, zero, self.whole + self.reals, self.rows)
 
-    def swap(self, out: "Input", into: "Input") -> "Input":
-        """Take one part out and put another of the same size in."""
-        return Input(
-            self.events - out.events + into.events,
-            self.whole - out.whole + into.whole,
-            self.reals - out.reals + into.reals,
-            self.rows - out.rows + into.rows,
-        )
+    def shift(self, last: "Input", first: "Input | None") -> "Input":
+        """The same one step later, without the last step and with another before; None: of zeros.
+
+        The number of rows stays.
+        """
+        sums = torch.stack(self[:3]) - torch.stack(last[:3])
+        sums = sums if first is None else sums + torch.stack(first[:3])
+        events, whole, reals = sums
+        return Input(events, whole, reals, self.rows)
 
 
 def read(x: Tensor, features: int = 1, *, timewise: bool = False, binary: bool = False) -> Input:
@@ -92,9 +94,17 @@ def read(x: Tensor, features: int = 1, *, timewise: bool = False, binary: bool =
     return Input(events, whole, reals, x.shape[1])
 
 
-def _sort(x: Tensor) -> Tensor:
-    """Sums of the three kinds, [3, blocks, features], of any numbers [blocks, rows, features]."""
-    sums = x.new_zeros(3, x.shape[0], x.shape[2], dtype=torch.float64)
+def _sort(x: Tensor, nonzero: Tensor | None = None) -> Tensor:
+    """Sums of the three kinds, [3, blocks, features], of any numbers [blocks, rows, features].
+
+    Where they are not 0 may be known, as words of bits [blocks, rows, words].
+    """
+    sums = torch.zeros(3, x.shape[0], x.shape[2], dtype=torch.float64, device=x.device)
+    if x.device.type == "cpu" and cpu_backend.reason() is None:
+        for i, block in enumerate(x):
+            bits = None if nonzero is None else nonzero[i]
+            sums[:, i] = counting.sort(block.contiguous(), bits)
+        return sums
     for piece in x.split(_PIECE, dim=1):
         whole = (piece == piece.round()) & piece.isfinite()
         sums[0] += torch.where(whole, piece, 0).double().abs().sum(1)
@@ -120,7 +130,7 @@ def _count_binary(x: Tensor) -> Tensor | None:
 def _count_block(x: Tensor) -> tuple[Tensor, bool]:
     """Count the ones of each column, and say whether there is nothing but 0 and 1 in x."""
     if cpu_backend.reason() is None and len(x) < 2**31:
-        return cpu_backend.count_ones(x.contiguous())
+        return counting.count_ones(x.contiguous())
     # By numpy, whose comparisons are several times faster than torch's, and in pieces that stay in
     # a processor's cache: beside a fast kernel, this is most of a meter's work.
     rows, features = x.shape
@@ -138,18 +148,40 @@ def _count_block(x: Tensor) -> tuple[Tensor, bool]:
     return torch.from_numpy(count), True
 
 
+def read_scan(scan: Scan, *, timewise: bool = False) -> Input:
+    """Sort the elements of an input that the compiled kernel has scanned; as :func:`read`."""
+    steps, size, width = scan.inputs.shape
+    ones = scan.nonzero
+    if scan.others is not None:
+        ones = Bits(ones.words & ~scan.others.words)
+    found = read_batch(EventBatch(ones, (steps, size, width)), timewise=timewise)
+    if scan.others is None:
+        return found
+    x = scan.inputs.detach().reshape(len(found.events), found.rows, width)
+    words = scan.others.words
+    sums = _sort(x, words.reshape(*x.shape[:2], words.shape[1])) + torch.stack(found[:3])
+    events, whole, reals = sums
+    return Input(events, whole, reals, found.rows)
+
+
 def read_batch(batch: EventBatch, *, timewise: bool = False) -> Input:
     """Sort the elements of a batch of events; as :func:`read` of the same as a dense tensor."""
     steps, size, width = batch.shape
-    if isinstance(batch.events, Bits) and not timewise:
-        ones = _count_bits(batch.events.words)[:width].reshape(1, width)
-        return Input(ones, ones, torch.zeros_like(ones), steps * size)
-    offsets, channels, values = batch.lists()
     blocks = steps if timewise else 1
+    rows = steps * size // max(blocks, 1)
+    if isinstance(batch.events, Bits):
+        words = batch.events.words
+        pieces = words.cpu().reshape(blocks, rows, words.shape[1])
+        ones = torch.zeros(blocks, width, dtype=torch.float64)
+        for block, piece in zip(ones, pieces, strict=True):
+            block.copy_(_count_bits(piece)[:width])
+        ones = ones.to(words.device)
+        return Input(ones, ones, torch.zeros_like(ones), rows)
+    offsets, channels, values = batch.events
     place = channels.long()
     if timewise:
-        rows = torch.arange(steps * size, device=offsets.device)
-        place = place + rows.repeat_interleave(offsets.diff()) // size * width
+        entries = torch.arange(steps * size, device=offsets.device)
+        place = place + entries.repeat_interleave(offsets.diff()) // size * width
 
     def add_up(weights: Tensor) -> Tensor:
         sums = torch.bincount(place, weights.double(), minlength=blocks * width)
@@ -158,14 +190,14 @@ def read_batch(batch: EventBatch, *, timewise: bool = False) -> Input:
     x = torch.ones(len(channels), device=channels.device) if values is None else values.detach()
     whole = (x == x.round()) & x.isfinite()
     events = torch.where(whole, x, 0).double().abs()
-    return Input(
-        add_up(events), add_up(whole & (x != 0)), add_up(~whole), steps * size // max(blocks, 1)
-    )
+    return Input(add_up(events), add_up(whole & (x != 0)), add_up(~whole), rows)
 
 
 def _count_bits(words: Tensor) -> Tensor:
     """Count the ones of each bit, float64 [64 columns], of words [rows, columns]."""
-    rows = words.cpu().numpy().view(np.uint8)
+    if cpu_backend.reason() is None:
+        return counting.count_bits(words.contiguous())
+    rows = words.numpy().view(np.uint8)
     counts = np.zeros(8 * rows.shape[1])
     for at in range(0, len(rows), 255):  # 255 ones fit a byte
         ones = np.unpackbits(rows[at : at + 255], axis=1, bitorder="little")

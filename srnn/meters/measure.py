@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from srnn.states import reset
 
 from .footprint import Footprint
+from .guard import Frame
 from .layers import kind_of
 from .meters import LayerSpikes, SpikeMeter, SynOpMeter, Tally, refuse_batch_first
-from .watch import Call, Frame, Kind, Watch
+from .watch import Call, Kind, Watch
 
 Step = Callable[[Any, Tensor], Any]
 
@@ -97,9 +98,8 @@ def measure(
                 if step is None:
                     network(inputs)
                 else:
-                    watch.running.append(Frame("step", "what you gave", False))
-                    step(network, inputs)
-                    watch.running.pop()
+                    with watch.running_as(Frame("step", "what you gave", False)):
+                        step(network, inputs)
                 if timewise:
                     synops.check_time(len(inputs))
                 for meter in (synops, spikes):

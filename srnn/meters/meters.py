@@ -209,12 +209,12 @@ class SynOpMeter(_Meter, Tally):
 def _spread(terms: Terms, at: int, length: int) -> dict[str, Term]:
     """Put the blocks of terms at a place in a longer time."""
 
-    def place(count: Tensor) -> Tensor:
-        placed = count.new_zeros(length)
-        placed[at : at + len(count)] = count
+    def place(counts: Tensor) -> Tensor:
+        placed = counts.new_zeros(len(counts), length)
+        placed[:, at : at + counts.shape[1]] = counts
         return placed
 
-    return {name: Term(*(place(c) for c in term)) for name, term in terms.items()}
+    return {name: Term(place(term.counts)) for name, term in terms.items()}
 
 
 @dataclass

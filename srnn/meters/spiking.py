@@ -104,10 +104,11 @@ def sequence_terms(
         )
     if getattr(neuron, "recurrent", None) is None:
         return terms
-    first = torch.zeros_like(spikes[:1]) if state is None else state.spikes[None].to(spikes)
     if reset is None and not call.timewise:
-        previous = sent.swap(read(spikes[-1:], features), read(first, features))
+        into = None if state is None else read(state.spikes[None].to(spikes), features)
+        previous = sent.shift(read(spikes[-1:], features), into)
     else:
+        first = torch.zeros_like(spikes[:1]) if state is None else state.spikes[None].to(spikes)
         shifted = torch.cat([first, spikes[:-1]])
         if reset is not None:
             anew = reset.bool().reshape(*reset.shape, *[1] * (spikes.dim() - 2))

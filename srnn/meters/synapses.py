@@ -12,6 +12,7 @@ with indicators of the weights.
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 import torch
 from snntorch._neurons.rleaky import RecurrentOneToOne as LeakyOneToOne
 from snntorch._neurons.rsynaptic import RecurrentOneToOne as SynapticOneToOne
@@ -76,7 +77,12 @@ def synapse_terms(module: Any, given: Input, term: str = "synapses") -> dict[str
 
 def linear(weight: Tensor, given: Input) -> Term:
     """Count products with a matrix [outputs, inputs]."""
-    fan_out = weight.detach().count_nonzero(0).double()
+    weight = weight.detach()
+    if weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.float64):
+        # By numpy, which takes less than half of torch's time for this.
+        fan_out = torch.from_numpy((weight.numpy() != 0).sum(0, dtype=np.int32)).double()
+    else:
+        fan_out = weight.count_nonzero(0).double()
     return products(given.events @ fan_out, given.reals @ fan_out, given.rows * weight.numel())
 
 

@@ -18,28 +18,49 @@ Comparisons other than a neuron's with its threshold, and non-linearities, are n
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 
-class Term(NamedTuple):
-    """Work of one kind; int64 tensors [blocks], a block for every time step or one for all.
+@dataclass(eq=False, slots=True)
+class Term:
+    """Work of one kind.
 
     Attributes:
-        ac: accumulates.
-        mac: multiply-accumulates.
-        dense: operations if nothing were skipped.
-        words: words read from or written to memory.
-        dense_words: the same if nothing were skipped.
+        counts: int64 [5, blocks], a block for every time step or one for all: accumulates,
+            multiply-accumulates, operations if nothing were skipped, words read from or written to
+            memory, and words if nothing were skipped. One tensor, since a meter adds up many.
     """
 
-    ac: Tensor
-    mac: Tensor
-    dense: Tensor
-    words: Tensor
-    dense_words: Tensor
+    counts: Tensor
+
+    @property
+    def ac(self) -> Tensor:
+        """Accumulates, int64 [blocks]."""
+        return self.counts[0]
+
+    @property
+    def mac(self) -> Tensor:
+        """Multiply-accumulates, int64 [blocks]."""
+        return self.counts[1]
+
+    @property
+    def dense(self) -> Tensor:
+        """Operations if nothing were skipped, int64 [blocks]."""
+        return self.counts[2]
+
+    @property
+    def words(self) -> Tensor:
+        """Words read from or written to memory, int64 [blocks]."""
+        return self.counts[3]
+
+    @property
+    def dense_words(self) -> Tensor:
+        """Words if nothing were skipped, int64 [blocks]."""
+        return self.counts[4]
 
 
 Terms = Mapping[str, Term]
@@ -55,30 +76,39 @@ def work(
     words: float | Tensor = 0,
 ) -> Term:
     """A term of which nothing is ever skipped; numbers are for each block."""
+    numbers = [round(count) for count in (ac, mac, words) if not isinstance(count, Tensor)]
+    if len(numbers) == 3:
+        return _constant(blocks, *numbers)
 
     def spread(count: float | Tensor) -> Tensor:
         if not isinstance(count, Tensor):
-            return torch.full((blocks,), round(count))
+            return torch.full((blocks,), round(count), device="cpu")
         return count.detach().cpu().round().long().expand(blocks)
 
     ac, mac, words = spread(ac), spread(mac), spread(words)
-    return Term(ac, mac, ac + mac, words, words)
+    return Term(torch.stack([ac, mac, ac + mac, words, words]))
+
+
+@lru_cache(maxsize=1024)
+def _constant(blocks: int, ac: int, mac: int, words: int) -> Term:
+    """The same for every batch of a size, mostly; nobody writes into a term."""
+    counts = torch.tensor([[ac], [mac], [ac + mac], [words], [words]], device="cpu")
+    return Term(counts.expand(5, blocks))
 
 
 def products(ac: Tensor, mac: Tensor, dense: int) -> Term:
     """Products with weights, each of which reads its weight; ``dense`` is for each block."""
-    ac, mac = (count.detach().cpu().round().long() for count in (ac, mac))
-    everything = torch.full_like(ac, dense)
-    return Term(ac, mac, everything, ac + mac, everything)
+    done = torch.stack([ac, mac]).detach().cpu().round().long()
+    skipping = done.sum(0)
+    everything = torch.full_like(skipping, dense)
+    return Term(torch.stack([*done, everything, skipping, everything]))
 
 
 def add(one: Terms, other: Terms) -> dict[str, Term]:
     """Add two layers' terms of equally many blocks."""
     total = dict(one)
     for name, term in other.items():
-        if name in total:
-            term = Term(*(a + b for a, b in zip(total[name], term, strict=True)))
-        total[name] = term
+        total[name] = Term(total[name].counts + term.counts) if name in total else term
     return total
 
 
@@ -130,7 +160,7 @@ class Convention:
         rows = [
             torch.stack([torch.zeros_like(t.ac), t.dense, t.dense, t.dense_words])
             if dense and name in PRODUCTS
-            else torch.stack([t.ac, t.mac, t.dense, t.words])
+            else t.counts[:4]
             for name, t in counted
         ]
         return torch.stack(rows).sum(0) if rows else torch.zeros(4, 1, dtype=torch.int64)

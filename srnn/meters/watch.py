@@ -1,27 +1,25 @@
 """Watching a module run: every call of a part that can be counted, and every operation outside one.
 
 While a watch is on, the methods of a network's parts are wrapped; hooks are left alone, since a
-hook would keep a spiking layer from its compiled kernel. Operations that torch dispatches within a
-part that is counted as a whole are its own affair. Anywhere else in the network they must be free:
-views, copies, indexing, comparisons and non-linearities. Arithmetic there would go uncounted, and
-is an error.
+hook would keep a spiking layer from its compiled kernel.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
 from srnn.neurons.kernels import EventBatch
+from srnn.neurons.kernels.scans import Scan, find, listen
 
 from .errors import UncountedError
-from .events import Input, read, read_batch
-from .free import is_free
+from .events import Input, read, read_batch, read_scan
+from .guard import Frame, Guard
 from .terms import Terms
 
 
@@ -37,7 +35,8 @@ class Call:
         sequence: whether it ran over a whole sequence, [time, batch, ...].
         timewise: whether time steps are to be kept apart.
         before: what was noted before it ran.
-        known: inputs that were read before, by the tensor that they were read from.
+        known: the tensor that was read last.
+        scans: inputs that its kernel scanned.
     """
 
     name: str
@@ -48,12 +47,20 @@ class Call:
     timewise: bool
     before: Any = None
     known: "Known" = field(default_factory=lambda: Known())
+    scans: list[Scan] = field(default_factory=list)
 
     def read(self, x: Tensor | EventBatch, features: int = 1, *, binary: bool = False) -> Input:
         """Sort the elements of x as :func:`srnn.meters.events.read` does, once for each tensor."""
         if isinstance(x, EventBatch):
             return read_batch(x, timewise=self.timewise)
-        return self.known.read(x, features, timewise=self.timewise, binary=binary)
+        scan = find(self.scans, x) if features == 1 else None
+
+        def sorted_out() -> Input:
+            if scan is None:
+                return read(x, features, timewise=self.timewise, binary=binary)
+            return read_scan(scan, timewise=self.timewise)
+
+        return self.known.read(x, features, sorted_out)
 
 
 class Known:
@@ -63,13 +70,17 @@ class Known:
         self._key: tuple[Any, ...] = ()
         self._read: Input | None = None
 
-    def read(self, x: Tensor, features: int, *, timewise: bool, binary: bool) -> Input:
+    def forget(self) -> None:
+        """Forget it, where somebody may have written to it unseen."""
+        self._key, self._read = (), None
+
+    def read(self, x: Tensor, features: int, read: Callable[[], Input]) -> Input:
         """Read a tensor, or recall what was read of it while it has not changed."""
-        key = (x, features, timewise, 0 if x.is_inference() else x._version)
-        same = self._read is not None and key[0] is self._key[0] and key[1:] == self._key[1:]
-        if not same:
-            self._key, self._read = key, read(x, features, timewise=timewise, binary=binary)
-        assert self._read is not None
+        if x.is_inference():  # of which nobody could say whether it has been written to
+            return read()
+        key = (x, features, x._version)
+        if self._read is None or key[0] is not self._key[0] or key[1:] != self._key[1:]:
+            self._key, self._read = key, read()
         return self._read
 
 
@@ -114,45 +125,12 @@ class Kind:
     sequence: Methods = field(default_factory=dict)
 
 
-class Frame(NamedTuple):
-    """A module that is running.
-
-    Attributes:
-        name: its name within the network.
-        kind: the name of its class.
-        covered: whether it is counted as a whole.
-    """
-
-    name: str
-    kind: str
-    covered: bool
-
-
-class _Guard(TorchDispatchMode):
-    """Refuses operations that nobody counts."""
-
-    def __init__(self, running: list[Frame]) -> None:
-        super().__init__()
-        self._running = running
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        given = kwargs or {}
-        frame = self._running[-1] if self._running else None
-        if frame is not None and not frame.covered and not is_free(func, args, given):
-            raise UncountedError(
-                f"{frame.name or 'The network'} ({frame.kind}) runs {func} itself, which no meter "
-                "sees. Put it into a module that srnn.meters counts, or teach it with "
-                "srnn.meters.register; what is no part of the network belongs outside it."
-            )
-        return func(*args, **given)
-
-
 @contextmanager
 def _counting() -> Iterator[None]:
     """Counting is no part of the network: no guard sees it, nor anyone else's mode."""
-    with torch.no_grad(), _disable_current_modes():
+    # Mostly there is none, and looking for one takes a twentieth of the time of turning it off.
+    modes = _disable_current_modes() if _get_current_dispatch_mode_stack() else nullcontext()
+    with torch.no_grad(), modes:
         yield
 
 
@@ -228,8 +206,8 @@ class Watch:
         self._parts = list(walk(module, kind_of))
         self._seen, self._timewise = seen, timewise
         self.running: list[Frame] = []
-        self._guard = _Guard(self.running) if guard else None
         self._known = Known()
+        self._guard = Guard(self.running, self._known.forget) if guard else None
         self._wrapped: list[tuple[nn.Module, str, Any]] = []
         self._hooked: list[tuple[Any, int, Any]] = []
 
@@ -259,7 +237,7 @@ class Watch:
         while self._hooked:
             hooks, key, hook = self._hooked.pop()
             hooks[key] = hook
-        self._known = Known()
+        self._known.forget()
 
     def _frame_hooks(self) -> None:
         """Let hooks run as parts of their own, also those within a part that is counted as a whole.
@@ -277,13 +255,22 @@ class Watch:
 
     def _framed(self, frame: Frame, function: Callable[..., Any]) -> Callable[..., Any]:
         def framed(*args: Any, **kwargs: Any) -> Any:
-            self.running.append(frame)
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self.running.pop()
+            with self.running_as(frame):
+                output = function(*args, **kwargs)
+            self._known.forget()  # a hook may write by ways that nobody sees
+            return output
 
         return framed
+
+    @contextmanager
+    def running_as(self, frame: Frame) -> Iterator[None]:
+        """Let operations be those of a part; nobody looks at one that is counted as a whole."""
+        self.running.append(frame)
+        try:
+            with nullcontext() if self._guard is None else self._guard.looking(not frame.covered):
+                yield
+        finally:
+            self.running.pop()
 
     def _wrap(
         self,
@@ -300,29 +287,30 @@ class Watch:
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             if not self.running:
                 # An input that is written again between two calls may not show it.
-                self._known = Known()
+                self._known.forget()
                 first = (a for a in (*args, *kwargs.values()) if isinstance(a, Tensor | EventBatch))
                 # Networks of ours take their second argument from a piece of sequence to the next.
                 state = kwargs.get("state", args[1] if len(args) > 1 else None)
                 goes_on = state is not None and hasattr(part, "named_layers")
                 for signal in islice(first, 1):
                     self._began(signal, goes_on)
-            self.running.append(frame)
-            try:
+            with self.running_as(frame):
                 if kind is None:
                     return original(*args, **kwargs)
                 given = dict(zip(names, args, strict=False)) | kwargs
-                with _counting():
-                    before = kind.before(part, given)
-                output = original(*args, **kwargs)
+                before = None
+                if kind.before is not _nothing:
+                    with _counting():
+                        before = kind.before(part, given)
+                with listen() as scans:
+                    output = original(*args, **kwargs)
                 with _counting():
                     call = Call(
-                        name, part, given, output, sequence, self._timewise, before, self._known
+                        *(name, part, given, output, sequence, self._timewise, before),
+                        *(self._known, scans),
                     )
                     self._seen(kind, call)
                 return output
-            finally:
-                self.running.pop()
 
         wrapped.looks_on = True  # type: ignore[attr-defined]  # so that kernels go on as before
         self._wrapped.append((part, method, part.__dict__.get(method)))

@@ -27,7 +27,7 @@ from .tuning import CLIP_NORMS, LR_FACTOR, READOUTS
 
 def conventions(profiles: list[EnergyProfile]) -> list[str]:
     """Say what the numbers mean, one sentence or two each."""
-    costs = "; ".join(f"{p.name}: AC {p.ac:g}, MAC {p.mac:g}, word {p.word:g}" for p in profiles)
+    costs = "; ".join(f"{p.name}: {p.costs}" for p in profiles)
     return [
         ESTIMATE,
         "All networks were measured in evaluation on all test samples, one after the other the "
@@ -64,12 +64,42 @@ def fairness(trained: Trained, epochs: int, options: CompareOptions) -> list[str
         f"spiking network; besides the width of equal parameters, {ladder} were climbed. A finer "
         "ladder finds a smaller one.",
     ]
+    if trials > 1:
+        sentences.append(
+            "That mean leaves out the seed that the settings were tuned with: the winner of "
+            "several trials is better there by luck, and only at the width that was tuned."
+            if options.seeds > 1
+            else "There is only the seed that the settings were tuned with. The winner of several "
+            "trials is better there by luck, and only at the width that was tuned: the accuracy "
+            "that the ladder must reach is too high rather than too low, which favours the spiking "
+            "network."
+        )
+    if unclimbed := _unclimbed(trained, options):
+        sentences.append(
+            f"The ladder ends at the first width that is as accurate; not trained: {unclimbed}. "
+            "They have more parameters, so that none of them is the smallest. But the fronts of "
+            "the baselines end there, and do not say how accurate wider ones would be; that of "
+            "the spiking network has all its widths and penalties."
+        )
     if trained.missed:
         missed = ", ".join(model.upper() for model in trained.missed)
         sentences.append(f"None was as accurate on validation as the spiking network: {missed}.")
     if trained.failed:
         sentences.append(f"Left out, with a seed that failed: {' '.join(trained.failed)}")
     return sentences
+
+
+def _unclimbed(trained: Trained, options: CompareOptions) -> str:
+    """The widths of the ladder that were not trained, by model; empty if none was left."""
+    target = trained.entries[0].judged()
+    left = []
+    for model in options.baselines if options.match_accuracy else ():
+        kind = {e.experiment.hidden[0]: e for e in trained.entries if e.model == model}
+        accurate = [width for width, entry in kind.items() if entry.judged() >= target]
+        stop = min(accurate, default=max(options.widths, default=0))
+        widths = [str(width) for width in options.widths if width > stop and width not in kind]
+        left += [f"{model.upper()} {', '.join(widths)}"] if widths else []
+    return "; ".join(left)
 
 
 def trained_before(entries: Sequence[Entry]) -> list[str]:

@@ -6,7 +6,8 @@
 | equal parameters | of each baseline the one whose number of parameters is closest, if it is    |
 |                  | within a tenth of the reference's                                           |
 | equal accuracy   | of each baseline the one with the fewest parameters whose mean accuracy on  |
-|                  | validation is at least the reference's; the test set has no say in it       |
+|                  | validation is at least the reference's, both without the seed that settings |
+|                  | were tuned with if there are others; the test set has no say in it          |
 """
 
 from collections.abc import Callable
@@ -58,7 +59,8 @@ def _as_large(reference: Scored, kind: list[Scored]) -> Scored | None:
 
 
 def _as_accurate(reference: Scored, kind: list[Scored]) -> Scored | None:
-    accurate = [other for other in kind if other.validation() >= reference.validation()]
+    target = reference.entry.judged()
+    accurate = [other for other in kind if other.entry.judged() >= target]
     return min(accurate, key=lambda other: other.entry.parameters(), default=None)
 
 

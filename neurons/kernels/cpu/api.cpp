@@ -10,10 +10,13 @@
     int backward64(const Call *);          \
     Scan scan32, scan64;                   \
     Count count32, count64;                \
+    CountBits count_bits;                  \
+    Sort sort32, sort64;                   \
     }
 #define OFFERS(level)                                                                \
     {level::forward32,  level::forward64, level::backward32, level::backward64,      \
-     level::scan32,     level::scan64,     level::count32,   level::count64}
+     level::scan32,     level::scan64,    level::count32,    level::count64,         \
+     level::count_bits, level::sort32,    level::sort64}
 
 DECLARE(base)
 #if defined(__x86_64__)
@@ -65,12 +68,22 @@ EXPORT int srnn_backward(const Call *call, int is_double, int level) {
 }
 
 EXPORT int64_t srnn_scan(const void *x, int is_double, int64_t rows, int64_t n, uint64_t *bits,
-                         int64_t threads, int64_t *others, int level) {
-    return (is_double ? LEVELS[level].scan64 : LEVELS[level].scan32)(x, rows, n, bits, threads,
-                                                                     others);
+                         uint64_t *apart, int64_t threads, int64_t *others, int level) {
+    return (is_double ? LEVELS[level].scan64 : LEVELS[level].scan32)(x, rows, n, bits, apart,
+                                                                     threads, others);
 }
 
 EXPORT int64_t srnn_count(const void *x, int is_double, int64_t rows, int64_t n, double *ones,
                           int level) {
     return (is_double ? LEVELS[level].count64 : LEVELS[level].count32)(x, rows, n, ones);
+}
+
+EXPORT void srnn_count_bits(const uint64_t *words, int64_t rows, int64_t n, double *ones,
+                            int level) {
+    LEVELS[level].count_bits(words, rows, n, ones);
+}
+
+EXPORT void srnn_sort(const void *x, int is_double, const uint64_t *bits, int64_t rows, int64_t n,
+                      double *sums, int level) {
+    (is_double ? LEVELS[level].sort64 : LEVELS[level].sort32)(x, bits, rows, n, sums);
 }

@@ -46,10 +46,12 @@ struct Call {
 };
 
 // See scan.cpp.
-typedef int64_t Scan(const void *x, int64_t rows, int64_t n, uint64_t *bits, int64_t threads,
-                     int64_t *others);
+typedef int64_t Scan(const void *x, int64_t rows, int64_t n, uint64_t *bits, uint64_t *apart,
+                     int64_t threads, int64_t *others);
 // See count.cpp.
 typedef int64_t Count(const void *x, int64_t rows, int64_t n, double *ones);
+typedef void CountBits(const uint64_t *words, int64_t rows, int64_t n, double *ones);
+typedef void Sort(const void *x, const uint64_t *bits, int64_t rows, int64_t n, double *sums);
 
 // What one level of instructions offers; a pass returns 0, or 1 where memory ran out.
 struct Level {
@@ -59,4 +61,6 @@ struct Level {
     int (*backward64)(const Call *);
     Scan *scan32, *scan64;
     Count *count32, *count64;
+    CountBits *count_bits;
+    Sort *sort32, *sort64;
 };

@@ -184,6 +184,34 @@ def test_hooks_of_layers_see_dense_tensors_and_may_replace_them(kernel, use):
     assert torch.equal(again.counts[1], record.counts[1])
 
 
+UNSEEN = {
+    "data": lambda spikes: spikes.data.zero_(),
+    "numpy": lambda spikes: spikes.detach().numpy().fill(0),
+}
+
+
+@kernels
+@pytest.mark.parametrize("write", UNSEEN)
+@pytest.mark.parametrize("place", ["layers.1", "layers.1.projection", "readout"])
+def test_what_a_hook_writes_unseen_is_computed_with_and_counted(kernel, use, place, write):
+    """No version tells of it; a hook of the layer above is handed the spikes as well."""
+    net, inputs = network(), inputs_of()
+
+    def silence(module, args):
+        UNSEEN[write](args[0])
+
+    net.get_submodule(place).register_forward_pre_hook(silence)
+    use("reference")
+    expected, record = net(inputs)
+    use(kernel)
+    found, again = net(inputs)
+    torch.testing.assert_close(found, expected)
+    below = 1 if place == "readout" else 0
+    assert not again.counts[below].any()
+    for ours, theirs in zip(again.counts, record.counts, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 @pytest.mark.skipif("cpu" not in KERNELS, reason="no other kernel makes bits")
 def test_spikes_are_handed_on_as_bits(use, asked):
     use("cpu")

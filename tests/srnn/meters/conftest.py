@@ -28,7 +28,7 @@ def products(rows, weight):
 
 def terms(layer):
     """name -> (ACs, MACs, dense) of a metered layer, over time."""
-    return {n: tuple(int(c.sum()) for c in t[:3]) for n, t in layer.terms.items()}
+    return {n: tuple(int(c.sum()) for c in (t.ac, t.mac, t.dense)) for n, t in layer.terms.items()}
 
 
 def metered(net, *args, timewise=False, **kwargs):

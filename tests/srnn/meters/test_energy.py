@@ -27,7 +27,8 @@ from srnn.neurons import ALIF, RLIF
 
 
 def test_the_profiles_are_horowitz():
-    costs = {name: (p.ac, p.mac, p.word) for name, p in PROFILES.items()}
+    one_memory = {name: p for name, p in PROFILES.items() if not p.levels}
+    costs = {name: (p.ac, p.mac, p.word) for name, p in one_memory.items()}
     assert costs == {
         "45nm-fp32-sram": (0.9, 4.6, 5.0),
         "45nm-fp32": (0.9, 4.6, 0.0),
@@ -38,6 +39,43 @@ def test_the_profiles_are_horowitz():
     }
     assert DEFAULT_PROFILE.memory
     assert "estimate" in ESTIMATE
+
+
+@pytest.mark.parametrize(("width", "bits"), [("fp32", 32), ("int32", 32), ("int8", 8)])
+def test_a_sized_memory_is_the_smallest_that_holds_the_network(width, bits):
+    """Horowitz: 10, 20 and 100 pJ for 64 bits of 8 kB, 32 kB and 1 MB; DRAM 1.3 to 2.6 nJ."""
+    profile, flat = PROFILES[f"45nm-{width}-sized"], PROFILES[f"45nm-{width}"]
+    bounds = {0: 10, 8192: 20, 32768: 100, 1048576: 1280}  # more bytes than -> pJ for 64 bits
+    for limit, cost in bounds.items():
+        numbers = limit * 8 // bits
+        for more in (1, 2):
+            above = profile.sized(Footprint(numbers, numbers, more, 0))
+            assert above.word == cost / 2 * bits / 32
+            assert (above.ac, above.mac, above.bits) == (flat.ac, flat.mac, flat.bits)
+        if limit:  # the last number that fits is one of the level below
+            fitting = profile.sized(Footprint(numbers - 3, 0, 3, 0))
+            assert fitting.word < above.word
+    with pytest.raises(ValueError, match="memory of the network's size, which is not known here"):
+        _ = profile.word
+    assert flat.sized(None) is flat
+
+
+def test_energy_with_a_sized_memory_by_hand():
+    """A word costs 5 pJ in a network of 4 kB, and 10 in one of 16 kB; all else is the same."""
+    x = (torch.rand(3, 2, 31) < 0.5).float()
+    for neurons, cost in ((32, 5.0), (128, 10.0)):
+        net = nn.Linear(31, neurons)
+        assert Footprint.of(net).bytes == 4 * 32 * neurons
+        measured = measure(net, [x], timewise=True)
+        found = energy(measured, PROFILES["45nm-fp32-sized"])
+        without, ops = energy(measured, PROFILES["45nm-fp32"]), measured.per_sample()
+        assert found.total == pytest.approx(without.total + cost * ops.words)
+        assert sum(found.over_time) == pytest.approx(found.total)
+        assert found.profile.word == cost
+    with SynOpMeter(net) as meter:
+        net(x)
+    with pytest.raises(ValueError, match=r"count with measure\(\)"):
+        energy(meter, PROFILES["45nm-fp32-sized"])
 
 
 def test_energy_by_hand():
@@ -67,18 +105,31 @@ def test_a_profile_from_yaml(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("name: mine\nac: 0.2\nmac: 1\nmemory: 2.5\nbits: 16\nsource: a data sheet\n")
     assert EnergyProfile.from_yaml(path) == EnergyProfile("mine", 0.2, 1, 2.5, 16, "a data sheet")
+    path.write_text("name: mine\nac: 0.2\nmac: 1\nmemory: 80\nlevels: [[1024, 2], [65536, 9.5]]\n")
+    found = EnergyProfile.from_yaml(path)
+    assert found == EnergyProfile("mine", 0.2, 1, 80, levels=((1024, 2), (65536, 9.5)))
+    assert (
+        found.costs == "AC 0.2, MAC 1, word up to 1,024 bytes 2, up to 65,536 bytes 9.5, beyond 80"
+    )
+    assert EnergyProfile("flat", 1, 2, 4, 8).costs == "AC 1, MAC 2, word 1"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("name: x\nac: 1\n", "needs name, ac and mac"),
-        ("name: x\nac: 1\nmac: 2\nmacs: 3\n", "may have memory, bits, source; found .*'macs'"),
+        (
+            "name: x\nac: 1\nmac: 2\nmacs: 3\n",
+            "may have memory, bits, source, levels; found .*'macs'",
+        ),
         ("[1, 2]", "found list"),
         ("name: x\nac: a lot\nmac: 2\n", "ac must be a number of pJ, got 'a lot'"),
         ("name: x\nac: -1\nmac: 2\n", "ac must be finite and >= 0, got -1"),
         ("name: x\nac: 1\nmac: .nan\n", "mac must be finite"),
         ("name: x\nac: 1\nmac: 2\nbits: 0\n", "bits must be a whole number >= 1"),
+        ("name: x\nac: 1\nmac: 2\nlevels: 8192\n", "levels must be pairs of bytes and pJ"),
+        ("name: x\nac: 1\nmac: 2\nlevels: [[9, 1], [9, 2]]\n", r"rising .* bytes, got \[9, 9\]"),
+        ("name: x\nac: 1\nmac: 2\nlevels: [[9, -1]]\n", "levels must be finite and >= 0, got -1"),
         ("a: [", "it is not YAML"),
     ],
 )

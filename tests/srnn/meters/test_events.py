@@ -52,8 +52,10 @@ def test_every_element_is_sorted_by_itself(x, timewise, dtype):
 
 def test_without_the_compiled_kernel_too(monkeypatch):
     monkeypatch.setattr(events.cpu_backend, "reason", lambda: "not there")
-    monkeypatch.setattr(events.cpu_backend, "count_ones", None)
+    for name in ("count_ones", "count_bits"):
+        monkeypatch.setattr(events.counting, name, None)
     test_every_element_is_sorted_by_itself()
+    test_bits_count_as_the_dense_tensor_that_they_are(130, True)
 
 
 @given(inputs(), st.booleans())
