@@ -235,7 +235,8 @@ def test_flags_without_a_meaning(flags, sentence, refused, tiny):
 def test_settings_of_episodes_are_refused_elsewhere(refused):
     found = refused("--discount", "0.5", tiny=lambda *given: list(given))
     assert found == (
-        "--discount is a setting of episodes, which --dataset recall does not have: leave it out."
+        "--discount is a setting of other tasks and means nothing for --dataset recall: leave it "
+        "out."
     )
 
 

@@ -104,7 +104,7 @@ def test_a_table_that_is_gone(train, refused):
             4096,
         ),
         ("metrics.csv", ("metrics_csv.MetricsCSV._append", 4, "before"), 400),
-        ("plots/learning_curves.png", ("experiment.evaluate", 1, "after"), 4096),
+        ("plots/learning_curves.png", ("tasks.Naming.evaluate", 1, "after"), 4096),
     ],
 )
 def test_a_full_disk(unwritten, moment, size, tiny, disturbed, tmp_path, train, outcome):

@@ -10,9 +10,9 @@ import torch
 from srnn.train import experiment, main, plots
 from srnn.train.checkpoints import read_checkpoint
 from srnn.train.console import percent
-from srnn.train.evaluate import evaluate
 from srnn.train.look import Look
 from srnn.train.rescore import evaluate_run
+from srnn.train.tasks import Naming
 
 
 def test_report(finished):
@@ -54,7 +54,7 @@ def test_scored_again_exactly(precision, readout, train):
     from srnn.train.run_folder import RunFolder
 
     folder = train("--precision", precision, "--readout", readout)
-    scores = evaluate_run(RunFolder(folder), None, Console())
+    scores = evaluate_run(RunFolder(folder), None, None, Console())
     assert scores == json.loads((folder / "summary.json").read_text())["test"]
 
 
@@ -71,11 +71,13 @@ def test_the_test_set_is_read_once_and_last(train, trained_and_read):
 def test_the_weights_that_validation_chose_are_tested(train, monkeypatch):
     scored = []
 
-    def noted(network, dataset, batch_size):
-        scored.append({name: value.tolist() for name, value in network.state_dict().items()})
-        return evaluate(network, dataset, batch_size)
+    evaluate = Naming.evaluate
 
-    monkeypatch.setattr(experiment, "evaluate", noted)
+    def noted(task, network, batch_size):
+        scored.append({name: value.tolist() for name, value in network.state_dict().items()})
+        return evaluate(task, network, batch_size)
+
+    monkeypatch.setattr(Naming, "evaluate", noted)
     folder = train("--epochs", 3, "--seed", 16)  # of which the second is the best
     kept = {}
     for name in ("best", "last"):

@@ -27,7 +27,7 @@ MOMENTS = {
     "between the best and the last save": ("os.replace", 5, "before"),
     "after an epoch's save": (EPOCH_END, 1, "after"),
     "after the last save": (EPOCH_END, 2, "after"),
-    "while testing": ("srnn.train.experiment.evaluate", 1, "before"),
+    "while testing": ("srnn.train.tasks.Naming.evaluate", 1, "before"),
     "at a random batch": (BATCH_END, random.Random(0).randint(7, 12), "after"),
 }
 

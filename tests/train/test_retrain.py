@@ -131,7 +131,7 @@ MOMENTS = {
     "after its first epoch": (EPOCH_END, 4, "after"),
     "in its last epoch": (BATCH_END, 31, "after"),
     "after its last save": (EPOCH_END, 5, "after"),
-    "while testing": ("srnn.train.experiment.evaluate", 1, "before"),
+    "while testing": ("srnn.train.tasks.Naming.evaluate", 1, "before"),
 }
 
 

@@ -139,7 +139,7 @@ def test_the_report(finished):
     [
         ("srnn.train.checkpoints.Checkpoints.on_train_epoch_end", 4, "after"),  # a trial's last
         ("srnn.train.checkpoints.Checkpoints.on_train_batch_end", 53, "after"),
-        ("srnn.train.experiment.evaluate", 1, "before"),
+        ("srnn.train.tasks.Naming.evaluate", 1, "before"),
     ],
     ids=["trial", "training", "testing"],
 )
