@@ -47,8 +47,22 @@ def test_every_recipe_says_what_it_is_and_every_data_set_has_one():
         if model is not None:  # found by the names of data set and model, or of the model alone
             assert name == (f"{named[name]}-{model}" if named[name] else model)
     assert {name for name, dataset in named.items() if dataset is None} == set(MODELS)
+    families = {named.pop(family) for family in ("atari", "gym")}  # recipes of all their members
+    assert families == {"atari:breakout", "gym:CartPole-v1"}
     assert set(named.values()) - {None} == set(DATASETS)
     assert all(named[dataset] == dataset for dataset in DATASETS)
+
+
+def test_games_and_environments_have_flags_of_their_own():
+    assert parsed("--game", "breakout") == parsed("--dataset", "atari:breakout")
+    assert parsed("--env", "CartPole-v1") == parsed("--dataset=gym:CartPole-v1")
+    assert parsed("--game", "seaquest").hidden == [256]  # by the recipe of the family
+
+
+def test_settings_of_games_are_refused_elsewhere():
+    for dataset, name in (("recall", "trace"), ("maze", "passes"), ("pong", "certainty_weight")):
+        with pytest.raises(ConfigError, match=f"{flag(name)} is a setting of other tasks"):
+            parse(["--dataset", dataset, flag(name), "1"])
 
 
 def test_help_documents_every_setting(capsys):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from srnn.train import experiment, main, plots
+from srnn.train import main, plots
 from srnn.train.checkpoints import read_checkpoint
 from srnn.train.console import percent
 from srnn.train.look import Look
