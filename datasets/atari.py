@@ -137,6 +137,8 @@ class AtariWorld:
         """Begin games at some places."""
         options = None if places.all() else {"reset_mask": places}
         screens, _ = self._emulator.reset(seed=seeds, options=options)
+        screens = screens.copy()
+        screens[places, 0] = screens[places, 1]  # there, ALE has black; nothing has moved yet
         return self._observe(screens)
 
     def step(self, actions: NDArray[np.int64]) -> Moved:

@@ -165,6 +165,20 @@ def test_events_and_differences_of_two_frames_by_hand():
     assert frame(pair, 87)[0, 0].tolist() == [[8 / 64, 16 / 64, 0]]
 
 
+@pytest.mark.parametrize("observation", ["events", "difference"])
+def test_nothing_has_moved_when_a_game_begins(observation):
+    games_of = load("pong", observation=observation).train
+    games = Games(games_of.make(3), 3, games_of.endless)
+    (seen, _), channels = games.begin(), (3, 2, 54, 40)
+    moved = seen.view(channels)[:, 0 if observation == "events" else 1 :]
+    assert not moved.any()
+    for _ in range(20):
+        going_on = games.step(torch.tensor([1, 2, 1])).observations
+    seen = games.renew(torch.tensor([False, True, False]))
+    assert torch.equal(seen[[0, 2]], going_on[[0, 2]])
+    assert not seen.view(channels)[1, 0 if observation == "events" else 1 :].any()
+
+
 def test_the_playfield_of_pong_is_all_that_is_seen():
     splits = load("pong", observation="frame")
     assert splits.info.shape == (1, 54, 40)
