@@ -1,5 +1,7 @@
 """Games, as a task of an experiment: learned by PPO, scored by playing."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -27,6 +29,8 @@ class Gaming:
     Args:
         dataset: the games.
     """
+
+    per = "step"
 
     def __init__(self, dataset: GameSet) -> None:
         self.dataset = dataset
@@ -59,6 +63,17 @@ class Gaming:
         scores.update(played.scores)
         firing.add_counts(played.counts, played.ticks)
         return firing.evaluation(scores.compute(), None, len(seeds))
+
+    def observed(self, network: Network, batch_size: int) -> Iterator[Tensor]:
+        """What was seen in every game, from its first step to its last, one game after another."""
+        seeds = self.dataset.__getitems__(range(len(self.dataset)))[0].tolist()
+        seen: dict[int, list[Tensor]] = {seed: [] for seed in seeds}
+        for step in steps_of_games(network, self.dataset, seeds):
+            for place, seed in enumerate(step.seeds.tolist()):
+                if seed >= 0:  # sparse, since a hundred games would not fit the memory otherwise
+                    seen[seed].append(step.seen[place].to_sparse())
+        for seed in seeds:
+            yield torch.stack(seen.pop(seed)).to_dense()[:, None]
 
     def sequence(self, network: Network, index: int) -> tuple[Tensor, str]:
         """What was seen in the first steps of a game, and its score by then."""

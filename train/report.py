@@ -7,7 +7,7 @@ from typing import Any
 
 from srnn.datasets import Info
 
-from .config import SPIKING, Experiment, useless
+from .config import SPIKING, Experiment, kind_of_task, useless
 from .console import counted, duration, percent, with_caveat
 from .run_folder import CONFIG, RunFolder, write_atomically
 
@@ -22,6 +22,9 @@ SCORE_TITLES = {
     "loss": "cross entropy",
 }
 
+_PLAIN = {"loss": ".4f", "reward": ".2f", "score": ".2f", "iqm": ".2f"}
+"""How scores that are no shares are formatted."""
+
 
 def score_rows(scores: Mapping[str, float], caveat: str) -> list[tuple[str, str]]:
     """Return title and formatted value of every score, with a caveat beside those to quote."""
@@ -34,8 +37,17 @@ def score_rows(scores: Mapping[str, float], caveat: str) -> list[tuple[str, str]
 
 def format_score(name: str, value: float) -> str:
     """Format a score: a percentage, but for the loss and rewards."""
-    plain = {"loss": ".4f", "reward": ".2f", "score": ".2f", "iqm": ".2f"}
-    return format(value, plain[name]) if name in plain else percent(value)
+    return format(value, _PLAIN[name]) if name in _PLAIN else percent(value)
+
+
+def leading_score(dataset: str) -> str:
+    """The score by which networks are chosen on a data set."""
+    return {"labels": "accuracy", "episodes": "reward", "games": "score"}[kind_of_task(dataset)]
+
+
+def in_tables(name: str) -> tuple[float, str]:
+    """By what a score is multiplied in a table, and what its title ends with: 100 and ``, %``."""
+    return (1.0, "") if name in _PLAIN else (100.0, ", %")
 
 
 def about_scores(caveat: str) -> list[str]:

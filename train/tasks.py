@@ -5,6 +5,7 @@ episodes of the maze, which all have the same length and are learned from whole;
 are played on and on, side by side. Everything else that an experiment does is the same for all.
 """
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -27,7 +28,14 @@ from .signals import for_network
 
 
 class Task(Protocol):
-    """A way to learn from a data set, or a part of one."""
+    """A way to learn from a data set, or a part of one.
+
+    Attributes:
+        per: what energies are told for, a "sample" or a "step": where sequences differ in length,
+            and a good player brings about long ones, only a step can be compared.
+    """
+
+    per: str
 
     def form(self, network: Network, device: torch.device) -> SequenceDataset:
         """The data in the form in which their batches reach the learner."""
@@ -47,6 +55,10 @@ class Task(Protocol):
 
     def sequence(self, network: Network, index: int) -> tuple[Tensor, str]:
         """One sequence, [time, 1, channels], and what the network made of it."""
+        ...
+
+    def observed(self, network: Network, batch_size: int) -> Iterator[Tensor]:
+        """All sequences that the network is given or brings about, [time, batch, channels]."""
         ...
 
 
@@ -69,6 +81,8 @@ class Naming:
     Args:
         dataset: the sequences.
     """
+
+    per = "sample"
 
     def __init__(self, dataset: SequenceDataset) -> None:
         self.dataset = dataset
@@ -99,6 +113,11 @@ class Naming:
         confusion = scores.confusion.compute().cpu()
         return firing.evaluation(scores.compute(), confusion, len(self.dataset))
 
+    def observed(self, network: Network, batch_size: int) -> Iterator[Tensor]:
+        """All sequences."""
+        for inputs, _ in SequenceLoader(self.dataset, batch_size):
+            yield inputs
+
     def sequence(self, network: Network, index: int) -> tuple[Tensor, str]:
         """A sequence, and how its answer compares with the label."""
         info = self.dataset.info
@@ -120,6 +139,8 @@ class Acting:
     Args:
         dataset: the episodes.
     """
+
+    per = "sample"
 
     def __init__(self, dataset: MazeEpisodes) -> None:
         self.dataset = dataset
@@ -150,6 +171,12 @@ class Acting:
             if network.layer_names():  # of whole episodes, whose counts a kernel gives at once
                 firing.add(network(played.observations)[1], played.actions.shape[1])
         return firing.evaluation(scores.compute(), None, len(self.dataset))
+
+    def observed(self, network: Network, batch_size: int) -> Iterator[Tensor]:
+        """What was seen in all episodes."""
+        batches = SequenceLoader(self.dataset.beginnings(), batch_size)
+        for index, batch in enumerate(batches):
+            yield play_the_same(network, self.dataset.rules, batch, index).observations
 
     def sequence(self, network: Network, index: int) -> tuple[Tensor, str]:
         """What was seen in an episode, and what it earned."""

@@ -1,5 +1,6 @@
 """Learning from games: advantages, the state and its masks, and whole runs on CartPole."""
 
+import csv
 import json
 import signal
 
@@ -20,6 +21,7 @@ from srnn.train.metrics_csv import read_metrics
 from srnn.train.play_games import play_games
 from srnn.train.player import Player, collect
 from srnn.train.ppo import PPO, advantages
+from srnn.train.tasks import task_of
 
 CARTPOLE = "gym:CartPole-v1"
 NETWORKS = {
@@ -288,3 +290,46 @@ def test_a_run_scores_again_as_it_was_scored(train, capsys):
     summary = json.loads((folder / "summary.json").read_text())
     assert evaluate([str(folder), "--games", "4"]) == 0
     assert f"{summary['test']['score']:.2f}" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------- comparisons
+
+
+def test_what_was_seen_in_games_is_what_they_are_measured_on():
+    torch.manual_seed(0)
+    net = NETWORKS["SRNN"]()
+    games = load(CARTPOLE, test=18).test  # more than are played at once
+    played = play_games(net, games, games.__getitems__(range(18))[0].tolist())
+    seen = list(task_of(games).observed(net, 5))
+    assert [len(game) for game in seen] == played.steps.tolist()
+    counts = sum(net(game)[1].counts[0].sum() for game in seen)
+    assert counts == played.counts[0].sum() > 0
+
+
+def test_a_comparison_of_players_is_told_for_a_step(train, tmp_path):
+    from srnn.train.main import compare
+
+    runs = [train("--hidden", "8", name="one"), train("--model", "lstm", "--hidden", "4", name="b")]
+    flags = ("--run-dir", str(tmp_path), "--name", "both", "--threads", "1")
+    assert compare(["--runs", *map(str, runs), *flags]) == 0
+    folder = tmp_path / CARTPOLE / "compare-both"
+    text = (folder / "report.md").read_text()
+    for said in ("test score of a game", "nJ a step", "LSTM 4", "means a step"):
+        assert said in text, said
+    with open(folder / "table.csv", newline="") as file:
+        spiking, lstm = csv.DictReader(file)
+    summary = json.loads((runs[0] / "summary.json").read_text())
+    assert float(spiking["test score of a game"]) == pytest.approx(summary["test"]["score"])
+    # Each weight of the LSTM and of its readout once a step, and three products a unit; the state is
+    # zero at the first step of a game.
+    steps = json.loads((runs[1] / "summary.json").read_text())["test"]["score"]  # 1 for each
+    expected = 4 * 4 * (4 + 4) + 3 * 4 + 3 * 4 - 4 * 4 * 4 / steps
+    assert float(lstm["MACs"]) == pytest.approx(expected)
+
+
+def test_joules_of_games_are_refused(train, tmp_path, capsys):
+    from srnn.train.main import compare
+
+    run = train("--hidden", "8")
+    assert compare(["--runs", str(run), "--measure-energy", "--run-dir", str(tmp_path)]) == 2
+    assert "--measure-energy times a network on sequences" in capsys.readouterr().err

@@ -56,10 +56,10 @@ def compare(request: Request, console: Console) -> Path:
         entries = taken(request.runs)
         theirs = entries[0].experiment
         settings = replace(settings, dataset=theirs.dataset, data=theirs.data)
-    if kind_of_task(settings.dataset) != "labels":
+    if kind_of_task(settings.dataset) == "games" and request.options.measure_energy:
         raise ConfigError(
-            f"srnn-compare measures networks on the same sequences, and in the {settings.dataset} "
-            "each network brings about its own: train them one by one with srnn-train."
+            "--measure-energy times a network on sequences that are all at hand, and games are "
+            "played step by step: leave it out."
         )
     name = "compare" if settings.name is None else f"compare-{settings.name}"
     folder = Path(settings.run_dir) / settings.dataset / name
@@ -96,7 +96,7 @@ def _report(
     tables = {
         "Networks": network_table(scored),
         "Ratios to the spiking network": ratio_table(scored, profiles),
-        "Estimated energy of a sample, nJ": energy_table(scored, profiles),
+        f"Estimated energy of a {scored[0].per}, nJ": energy_table(scored, profiles),
     }
     files = dict(zip(("table.csv", "ratios.csv", "energy.csv"), tables.values(), strict=True))
     if trained is not None:
@@ -109,7 +109,7 @@ def _report(
     }
     figures.fronts(scored, DEFAULT_PROFILE, splits.info.title, folder / "plots/fronts.png")
     figures.layers(scored, DEFAULT_PROFILE, folder / "plots/layers.png")
-    if splits.info.streaming:
+    if splits.info.streaming and scored[0].per == "sample":
         plots["Energy over the sequence"] = "plots/over_time.png"
         figures.over_time(scored, DEFAULT_PROFILE, folder / "plots/over_time.png")
     report = write_report(folder, splits.info, scored, profiles, tables, plots, notes)

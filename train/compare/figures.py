@@ -7,12 +7,13 @@ import matplotlib.pyplot as plt
 from srnn.meters import DENSE, EnergyProfile
 
 from ..plots import STYLE, save
+from ..report import SCORE_TITLES, in_tables
 from .roles import EQUAL_PARAMETERS, pairs
 from .scoring import Scored
 
 
 def fronts(scored: list[Scored], profile: EnergyProfile, title: str, path: Path) -> None:
-    """Plot test accuracy against the estimated energy of a sample, a line for each model.
+    """Plot the test score against the estimated energy, a line for each model.
 
     Widths make the points; penalties on firing those of a further, dashed line. Hollow points are
     the same baselines counted dense.
@@ -35,13 +36,12 @@ def fronts(scored: list[Scored], profile: EnergyProfile, title: str, path: Path)
             if len(penalties) > 1:
                 _line(axis, penalties, profile, colour, "s--", f"{model.upper()}, penalties")
             if model != "srnn":
-                dense = [
-                    (o.nanojoules(profile, DENSE)[0], 100 * o.score("accuracy")[0]) for o in widths
-                ]
+                dense = [(o.nanojoules(profile, DENSE)[0], _height(o)[0]) for o in widths]
                 axis.plot(*zip(*dense, strict=True), "o", color=colour, mfc="none", alpha=0.5, ms=5)
         axis.set_xscale("log")
-        axis.set_xlabel(f"estimated nJ a sample ({profile.name}); hollow: counted dense")
-        axis.set_ylabel("test accuracy, %")
+        per, leading = scored[0].per, scored[0].leading
+        axis.set_xlabel(f"estimated nJ a {per} ({profile.name}); hollow: counted dense")
+        axis.set_ylabel(f"test {SCORE_TITLES[leading]}{in_tables(leading)[1]}")
         axis.legend(frameon=False)
         figure.suptitle(title, wrap=True)
         save(figure, path)
@@ -52,18 +52,25 @@ def _line(
 ) -> None:
     ordered = sorted(points, key=lambda one: one.nanojoules(profile)[0])
     energies = [one.nanojoules(profile) for one in ordered]
-    accuracies = [one.score("accuracy") for one in ordered]
+    heights = [_height(one) for one in ordered]
     axis.errorbar(
         [middle for middle, _ in energies],
-        [100 * middle for middle, _ in accuracies],
+        [middle for middle, _ in heights],
         xerr=[spread or 0.0 for _, spread in energies],
-        yerr=[100 * (spread or 0.0) for _, spread in accuracies],
+        yerr=[spread for _, spread in heights],
         fmt=form,
         color=colour,
         ms=5,
         lw=1,
         label=name,
     )
+
+
+def _height(one: Scored) -> tuple[float, float]:
+    """The leading score and its spread, as they are drawn."""
+    factor, _ = in_tables(one.leading)
+    middle, spread = one.score(one.leading)
+    return factor * middle, factor * (spread or 0.0)
 
 
 def compared(scored: list[Scored]) -> list[Scored]:
@@ -85,7 +92,7 @@ def layers(scored: list[Scored], profile: EnergyProfile, path: Path) -> None:
                 begin += energy
         axis.set_yticks(range(len(shown)), [one.label for one in shown])
         axis.invert_yaxis()
-        axis.set_xlabel(f"estimated nJ a sample ({profile.name}), event-driven")
+        axis.set_xlabel(f"estimated nJ a {scored[0].per} ({profile.name}), event-driven")
         save(figure, path)
 
 

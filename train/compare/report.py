@@ -15,7 +15,7 @@ from srnn.meters import (
     layer_table,
 )
 
-from ..report import about_scores
+from ..report import SCORE_TITLES, about_scores, in_tables
 from ..run_folder import commit, write_atomically
 from .figures import compared
 from .options import CompareOptions
@@ -25,13 +25,13 @@ from .training import Entry, Trained
 from .tuning import CLIP_NORMS, LR_FACTOR, READOUTS
 
 
-def conventions(profiles: list[EnergyProfile]) -> list[str]:
+def conventions(profiles: list[EnergyProfile], per: str) -> list[str]:
     """Say what the numbers mean, one sentence or two each."""
     costs = "; ".join(f"{p.name}: {p.costs}" for p in profiles)
     return [
         ESTIMATE,
         "All networks were measured in evaluation on all test samples, one after the other the "
-        "same ones. ACs, MACs and energies are means a sample, then over seeds; ± is the sample "
+        f"same ones. ACs, MACs and energies are means a {per}, then over seeds; ± is the sample "
         "standard deviation over seeds.",
         f"Event-driven, the convention of every column that does not say otherwise: "
         f"{EVENT_DRIVEN.about}. A product is an AC if its own input is a whole number, and a MAC "
@@ -154,7 +154,7 @@ def write_report(
         "## How the networks came to be",
         *notes,
         "## Conventions",
-        *(f"- {sentence}" for sentence in conventions(profiles)),
+        *(f"- {sentence}" for sentence in conventions(profiles, scored[0].per)),
         "## Runs",
         "\n".join(runs),
         f"Data source: {info.source}. Licence: {info.licence}. Please cite: {info.citation}.",
@@ -169,8 +169,8 @@ def headline(scored: list[Scored]) -> str:
     reference = scored[0]
     own = reference.nanojoules(DEFAULT_PROFILE)[0]
     said = [
-        f"{reference.label}: {_accuracy(reference)} test accuracy, an estimated {own:,.0f} nJ a "
-        f"sample ({DEFAULT_PROFILE.name})."
+        f"{reference.label}: {_right(reference)} test {SCORE_TITLES[reference.leading]}, an "
+        f"estimated {own:,.0f} nJ a {reference.per} ({DEFAULT_PROFILE.name})."
     ]
     for pair in pairs(scored):
         if pair.baseline is None:
@@ -183,12 +183,15 @@ def headline(scored: list[Scored]) -> str:
         seeds = f", {low:.3g} to {high:.3g} over seeds," if several else ""
         dense = pair.baseline.nanojoules(DEFAULT_PROFILE, DENSE)[0] / own
         said.append(
-            f"At equal {pair.equal}, {pair.baseline.label}: {_accuracy(pair.baseline)}, "
+            f"At equal {pair.said()}, {pair.baseline.label}: {_right(pair.baseline)}, "
             f"{times:.3g} times that estimate{seeds} ({dense:.3g} counted dense)."
         )
     return " ".join(said)
 
 
-def _accuracy(one: Scored) -> str:
-    middle, spread = one.score("accuracy")
-    return f"{100 * middle:.1f}" + ("" if spread is None else f" ± {100 * spread:.1f}") + " %"
+def _right(one: Scored) -> str:
+    """The leading score with its spread: 93.4 ± 1.7 %, or 20.3."""
+    factor, unit = in_tables(one.leading)
+    middle, spread = one.score(one.leading)
+    beside = "" if spread is None else f" ± {factor * spread:.1f}"
+    return f"{factor * middle:.1f}{beside}{unit.replace(',', '')}"

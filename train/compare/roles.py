@@ -16,6 +16,7 @@ from typing import Any
 
 from srnn.meters import DENSE, EVENT_DRIVEN, FOLDED, Convention, EnergyProfile, Table
 
+from ..report import SCORE_TITLES, in_tables
 from .scoring import Scored
 
 TOLERANCE = 0.1
@@ -32,11 +33,17 @@ class Pair:
         model: kind of the baseline.
         equal: what is equal, "parameters" or "accuracy".
         baseline: the network; None if there is none of which that can be said.
+        leading: name of the score by which networks are chosen.
     """
 
     model: str
     equal: str
     baseline: Scored | None
+    leading: str
+
+    def said(self) -> str:
+        """What is equal, by its name on the data set: "parameters", "accuracy", "score"."""
+        return self.leading if self.equal == EQUAL_ACCURACY else self.equal
 
 
 def pairs(scored: list[Scored]) -> list[Pair]:
@@ -46,8 +53,11 @@ def pairs(scored: list[Scored]) -> list[Pair]:
     for model in dict.fromkeys(other.entry.model for other in others):
         kind = [o for o in others if o.entry.model == model]
         if model != "srnn":
-            found.append(Pair(model, EQUAL_PARAMETERS, _as_large(reference, kind)))
-            found.append(Pair(model, EQUAL_ACCURACY, _as_accurate(reference, kind)))
+            both = {EQUAL_PARAMETERS: _as_large, EQUAL_ACCURACY: _as_accurate}
+            leading = reference.leading
+            found += [
+                Pair(model, equal, of(reference, kind), leading) for equal, of in both.items()
+            ]
     return found
 
 
@@ -97,9 +107,14 @@ def ratio_table(scored: list[Scored], profiles: list[EnergyProfile]) -> Table:
             row(f"{name}, most", lambda o: ratio_range(reference, o, profile, theirs)[1]),
         ]
 
-    right, size = reference.score("accuracy")[0], reference.entry.parameters()
+    leading = reference.leading
+    right, size = reference.score(leading)[0], reference.entry.parameters()
+    factor, _ = in_tables(leading)
     rows = [
-        row("test accuracy, points more", lambda o: 100 * (o.score("accuracy")[0] - right)),
+        row(
+            f"test {SCORE_TITLES[leading]}, points more",
+            lambda o: factor * (o.score(leading)[0] - right),
+        ),
         row("parameters, times", lambda other: other.entry.parameters() / size),
     ]
     for profile in profiles:
@@ -122,4 +137,4 @@ def ratio_range(
 
 def _title(pair: Pair) -> str:
     name = f"no {pair.model.upper()}" if pair.baseline is None else pair.baseline.label
-    return f"{name}, equal {pair.equal}"
+    return f"{name}, equal {pair.said()}"

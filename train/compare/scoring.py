@@ -1,5 +1,6 @@
 """What the networks of a comparison did on the test samples: the same ones for all."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
@@ -20,8 +21,10 @@ from srnn.meters import (
 )
 
 from ..build import Network
+from ..report import leading_score
 from ..rescore import restore
 from ..run_folder import RunFolder
+from ..tasks import task_of
 from .training import Entry
 
 
@@ -35,6 +38,7 @@ class Scored:
         summaries: of its runs, as in summary.json.
         measurements: of its runs, on all test samples.
         joules: a sample, of its runs; empty if nothing measured them.
+        per: what operations and energies are told for, a "sample" or a "step".
     """
 
     entry: Entry
@@ -42,6 +46,16 @@ class Scored:
     summaries: list[dict[str, Any]]
     measurements: list[Measurement]
     joules: list[float]
+    per: str
+
+    @property
+    def leading(self) -> str:
+        """Name of the score by which networks are chosen."""
+        return leading_score(self.entry.experiment.dataset)
+
+    def _share(self, measurement: Measurement) -> float:
+        """What of a sample is told."""
+        return 1 / measurement.steps if self.per == "step" else 1.0
 
     def score(self, name: str) -> tuple[float, float | None]:
         """Mean and sample standard deviation of a test score; None for that of one seed."""
@@ -52,24 +66,29 @@ class Scored:
         return self.entry.validation()
 
     def ops(self, convention: Convention = EVENT_DRIVEN) -> Ops:
-        """Mean operations of a sample."""
-        each = [measurement.per_sample(convention) for measurement in self.measurements]
+        """Mean operations of a sample, or a step."""
+        each = [
+            [count * self._share(m) for count in m.per_sample(convention)]
+            for m in self.measurements
+        ]
         return Ops(*(mean(counts) for counts in zip(*each, strict=True)))
 
     def nanojoules(
         self, profile: EnergyProfile, convention: Convention = EVENT_DRIVEN
     ) -> tuple[float, float | None]:
-        """Mean and spread of the estimated energy of a sample."""
+        """Mean and spread of the estimated energy of a sample, or a step."""
         return _spread(self.each_nanojoules(profile, convention))
 
     def each_nanojoules(self, profile: EnergyProfile, convention: Convention) -> list[float]:
         """The same of every seed."""
-        return [energy(m, profile, convention).total / 1e3 for m in self.measurements]
+        return [
+            energy(m, profile, convention).total / 1e3 * self._share(m) for m in self.measurements
+        ]
 
     def layers(self, profile: EnergyProfile) -> dict[str, float]:
-        """Mean estimated energy of a sample in nJ by layer, event-driven."""
-        each = [energy(m, profile).layers for m in self.measurements]
-        return {name: mean(layers[name] for layers in each) / 1e3 for name in each[0]}
+        """Mean estimated energy of a sample, or a step, in nJ by layer, event-driven."""
+        each = [(energy(m, profile).layers, self._share(m) / 1e3) for m in self.measurements]
+        return {name: mean(layers[name] * share for layers, share in each) for name in each[0][0]}
 
     def over_time(self, profile: EnergyProfile) -> list[float] | None:
         """Mean estimated energy of every time step in nJ, event-driven, where it was kept apart."""
@@ -78,8 +97,8 @@ class Scored:
         return [mean(values) / 1e3 for values in zip(*steps, strict=True)] if steps else None
 
     def spikes(self) -> float | None:
-        """Mean number of spikes a sample; None for a network that has none."""
-        spiking = [m.spikes_per_sample for m in self.measurements if m.spiking]
+        """Mean number of spikes a sample, or a step; None for a network that has none."""
+        spiking = [m.spikes_per_sample * self._share(m) for m in self.measurements if m.spiking]
         return mean(spiking) if spiking else None
 
     def rates(self) -> dict[str, float]:
@@ -115,13 +134,16 @@ def score(
         measurements, joules = [], []
         for folder in entry.runs:
             network = _network(folder, splits).to(device)
-            loader = SequenceLoader(splits.test, batch_size)
-            measurements.append(measure(network, loader, timewise=splits.info.streaming))
+            task = task_of(splits.test)
+            timewise = splits.info.streaming and task.per == "sample"
+            # By a copy, since what a player computes to bring a game about is not to be counted.
+            observed = task.observed(copy.deepcopy(network), batch_size)
+            measurements.append(measure(network, observed, timewise=timewise))
             if joule_meter is not None:
                 joules.append(joules_of_a_sample(network, splits, batch_size, joule_meter))
         summaries = [folder.read_summary() for folder in entry.runs]
-        scored.append(Scored(entry, label, summaries, measurements, joules))
-        say(f"measured {label} on {len(splits.test)} test samples")
+        scored.append(Scored(entry, label, summaries, measurements, joules, task.per))
+        say(f"measured {label} on {len(splits.test)} test sequences")
     return scored
 
 

@@ -3,7 +3,7 @@
 from srnn.meters import DEFAULT_PROFILE, DENSE, EVENT_DRIVEN, EnergyProfile, Table
 
 from ..console import percent
-from ..report import SCORE_TITLES
+from ..report import SCORE_TITLES, in_tables, leading_score
 from .scoring import Scored
 from .tuning import Trial
 
@@ -13,8 +13,11 @@ def network_table(scored: list[Scored]) -> Table:
     names = [n for n in SCORE_TITLES if n in scored[0].summaries[0]["test"] and n != "loss"]
     columns = ["network", "seeds"]
     for name in names:
-        columns += [f"test {SCORE_TITLES[name]}, %", "±" if len(names) == 1 else f"± {name}"]
-    columns += ["validation accuracy, %", "parameters", "states", "spikes", "rates"]
+        title = f"test {SCORE_TITLES[name]}{in_tables(name)[1]}"
+        columns += [title, "±" if len(names) == 1 else f"± {name}"]
+    leading = scored[0].leading
+    columns += [f"validation {SCORE_TITLES[leading]}{in_tables(leading)[1]}"]
+    columns += ["parameters", "states", "spikes", "rates"]
     columns += ["ACs", "MACs", "dense operations"]
     columns += [f"nJ {DEFAULT_PROFILE.name}", "± nJ"]
     measured = any(one.joules for one in scored)
@@ -24,9 +27,10 @@ def network_table(scored: list[Scored]) -> Table:
         row: list[object] = [one.label, len(one.summaries)]
         for name in names:
             middle, spread = one.score(name)
-            row += [100 * middle, None if spread is None else 100 * spread]
+            factor, _ = in_tables(name)
+            row += [factor * middle, None if spread is None else factor * spread]
         rates = ", ".join(f"{layer} {percent(rate)}" for layer, rate in one.rates().items())
-        row += [100 * one.validation(), one.entry.parameters()]
+        row += [in_tables(leading)[0] * one.validation(), one.entry.parameters()]
         row += [one.measurements[0].footprint.states, one.spikes(), rates or None]
         ops = one.ops()
         row += [ops.ac, ops.mac, ops.dense]
@@ -38,7 +42,7 @@ def network_table(scored: list[Scored]) -> Table:
 
 
 def energy_table(scored: list[Scored], profiles: list[EnergyProfile]) -> Table:
-    """A row for every network: its estimated energy a sample under each profile, in nJ."""
+    """A row for every network: its estimated energy under each profile, in nJ."""
     columns = ["network"]
     for profile in profiles:
         columns += [profile.name, f"{profile.name}, dense"]
@@ -52,12 +56,14 @@ def energy_table(scored: list[Scored], profiles: list[EnergyProfile]) -> Table:
 def trial_table(trials: dict[str, list[Trial]]) -> Table:
     """A row for every setting that was tried."""
     columns = ["model", "hidden", "trial", "lr", "clip_norm", "readout", "epochs"]
-    columns += ["validation accuracy, %", "seconds", "run"]
+    leading = leading_score(next(iter(trials.values()))[0].experiment.dataset)
+    factor, unit = in_tables(leading)
+    columns += [f"validation {SCORE_TITLES[leading]}{unit}", "seconds", "run"]
     rows = []
     for model, tried in trials.items():
         for number, trial in enumerate(tried, start=1):
             settings = trial.experiment
-            right = None if trial.validation is None else 100 * trial.validation
+            right = None if trial.validation is None else factor * trial.validation
             run = "numbers stopped being finite" if trial.folder is None else trial.folder.path.name
             rows.append(
                 [

@@ -14,9 +14,10 @@ from statistics import mean
 
 from ..build import build_data, build_network
 from ..config import MAY_CHANGE, SPIKING, Experiment
-from ..console import BarsOnly, Console, duration, percent
+from ..console import BarsOnly, Console, duration
 from ..errors import ConfigError, NotFiniteError, Stopped
 from ..experiment import run, run_untested
+from ..report import format_score, leading_score
 from ..run_folder import RunFolder
 from ..sizing import learned_parameters, width_for
 from .options import CompareOptions
@@ -125,10 +126,11 @@ class Trainer:
         except Stopped as stopped:
             place = str(stopped).split(";")[0]
             raise Stopped(f"{name} {place}; the same command goes on") from None
+        leading = leading_score(experiment.dataset)
         what = f"lr {experiment.lr:g}, clip {experiment.clip_norm:g}, {experiment.readout}"
         self.console.line(
-            f"{name}  ({what})  validation {percent(summary['validation'])}"
-            + (f"  test {percent(summary['test']['accuracy'])}" if tested else "")
+            f"{name}  ({what})  validation {format_score(leading, summary['validation'])}"
+            + (f"  test {format_score(leading, summary['test'][leading])}" if tested else "")
             + f"  {duration(summary['seconds'])}"
         )
         return folder
@@ -195,10 +197,11 @@ def train_all(
     for model in options.baselines:
         entries[model] = list(trainer.entries([chosen[model]]))
     target = entries["srnn"][0].judged()
+    leading = leading_score(spiking.dataset)
     for model in options.baselines if options.match_accuracy else ():
         console.line(
-            f"looking for the smallest {model.upper()} with a validation accuracy of "
-            f"{percent(target)}",
+            f"looking for the smallest {model.upper()} with a validation {leading} of "
+            f"{format_score(leading, target)}",
             style="bold",
         )
         ladder = [replace(chosen[model], hidden=[width] * layers) for width in options.widths]
