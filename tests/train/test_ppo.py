@@ -320,8 +320,8 @@ def test_a_comparison_of_players_is_told_for_a_step(train, tmp_path):
         spiking, lstm = csv.DictReader(file)
     summary = json.loads((runs[0] / "summary.json").read_text())
     assert float(spiking["test score of a game"]) == pytest.approx(summary["test"]["score"])
-    # Each weight of the LSTM and of its readout once a step, and three products a unit; the state is
-    # zero at the first step of a game.
+    # Each weight of the LSTM and of its readout once a step, and three products a unit; the state
+    # is zero at the first step of a game.
     steps = json.loads((runs[1] / "summary.json").read_text())["test"]["score"]  # 1 for each
     expected = 4 * 4 * (4 + 4) + 3 * 4 + 3 * 4 - 4 * 4 * 4 / steps
     assert float(lstm["MACs"]) == pytest.approx(expected)

@@ -186,6 +186,7 @@ class Pretended:
     """Stands for a network that was scored."""
 
     entry: Entry
+    leading = "accuracy"
 
     def validation(self):
         return self.entry.validation()
