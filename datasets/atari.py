@@ -30,7 +30,7 @@ Needs ale-py, which ``pip install "srnn[pong]"`` brings, with the games in it.
 Source: Bellemare et al. 2013 (JAIR 47); Machado et al. 2018 (JAIR 61) on sticky actions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -44,6 +44,8 @@ from srnn.datasets.games import GameInfo, Moved, game_splits
 
 CHANGE = 8
 """Change of brightness, in grey levels, above which a pixel has an event."""
+SCREEN = 210, 160
+"""Height and width of the screen."""
 SCALE = 64.0
 """Grey levels that make a graded observation of 1."""
 
@@ -114,24 +116,10 @@ class AtariWorld:
     """
 
     def __init__(self, game: str, places: int, view: View, observation: str, sticky: float) -> None:
-        height, width = view.size
-        self._emulator = _emulator()(
-            game,
-            places,
-            num_threads=min(places, torch.get_num_threads()),
-            autoreset_mode="NextStep",  # of which nothing is seen: a game that ended begins anew
-            img_height=height,
-            img_width=width,
-            stack_num=2,
-            reward_clipping=False,
-            repeat_action_probability=sticky,
-        )
+        self._emulator = _emulator(game, places, sticky, size=view.size, frames=2)
+        self._actions = _actions(self._emulator, view)
         self._view = view
         self._encode = OBSERVATIONS[observation][1]
-        known = self._emulator.single_action_space.n
-        self._actions = np.array(
-            range(known) if view.actions is None else view.actions, dtype=np.int32
-        )
 
     def begin(self, places: NDArray[np.bool_], seeds: NDArray[np.int64]) -> Tensor:
         """Begin games at some places."""
@@ -156,18 +144,57 @@ class AtariWorld:
         return self._encode(pair, self._view.background).flatten(1)
 
 
-def _emulator() -> Any:
-    try:
-        from ale_py.vector_env import AtariVectorEnv
-    except ModuleNotFoundError:
-        raise DataError('ale-py is missing: pip install "srnn[pong]" brings it.') from None
-    return AtariVectorEnv
+def _emulator(
+    game: str,
+    places: int,
+    sticky: float,
+    *,
+    size: tuple[int, int],
+    frames: int,
+    colours: bool = False,
+) -> Any:
+    """Make the emulator: by the same seeds and actions, the same games, however they are seen."""
+    from ale_py.vector_env import AtariVectorEnv
+
+    height, width = size
+    return AtariVectorEnv(
+        game,
+        places,
+        num_threads=min(places, torch.get_num_threads()),
+        autoreset_mode="NextStep",  # of which nothing is seen: a game that ended begins anew
+        img_height=height,
+        img_width=width,
+        stack_num=frames,
+        grayscale=not colours,
+        reward_clipping=False,
+        repeat_action_probability=sticky,
+    )
+
+
+def _actions(emulator: Any, view: View) -> NDArray[np.int32]:
+    """ALE's numbers of the actions."""
+    known = range(emulator.single_action_space.n)
+    return np.array(known if view.actions is None else view.actions, dtype=np.int32)
+
+
+def _screens(
+    game: str, view: View, sticky: float, seed: int, actions: Sequence[int]
+) -> Iterator[NDArray[np.uint8]]:
+    """The whole screen, in colours, after each action of a game."""
+    emulator = _emulator(game, 1, sticky, size=SCREEN, frames=1, colours=True)
+    numbers = _actions(emulator, view)
+    emulator.reset(seed=np.array([seed]))
+    for action in actions:
+        screens, *_ = emulator.step(numbers[[action]])
+        yield screens.reshape(*SCREEN, 3)
 
 
 def _check_game(game: str) -> None:
     """Check that ALE has a game of this name."""
-    _emulator()
-    from ale_py import roms
+    try:
+        from ale_py import roms
+    except ModuleNotFoundError:
+        raise DataError('ale-py is missing: pip install "srnn[pong]" brings it.') from None
 
     known = roms.get_all_rom_ids()
     if game not in known:
@@ -230,7 +257,9 @@ def atari(
         points=game == "pong",
     )
     make = partial(_world, game, view, observation, sticky)
-    return game_splits(info, make, train=train, valid=valid, test=test, task_seed=task_seed)
+    screens = partial(_screens, game, view, sticky)
+    sizes = {"train": train, "valid": valid, "test": test}
+    return game_splits(info, make, screens, **sizes, task_seed=task_seed)
 
 
 def _world(game: str, view: View, observation: str, sticky: float, places: int) -> AtariWorld:

@@ -11,7 +11,7 @@ interrupted is brought back by playing its actions again, however its emulator k
 up without end, those of validation and test are the same whenever they are played.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -43,6 +43,10 @@ class Moved(NamedTuple):
     rewards: Tensor
     terminated: Tensor
     truncated: Tensor
+
+
+Screens = Callable[[int, Sequence[int]], Iterator[NDArray[np.uint8]]]
+"""Gives the screens of a game, [height, width, 3], after each of its actions."""
 
 
 class World(Protocol):
@@ -191,6 +195,8 @@ class GameSet(SequenceDataset):
     Args:
         info: What the game is.
         make: Makes a world of a number of places.
+        screens: Gives the screen after each action of a game, [height, width, 3] uint8, by its seed
+            and its actions.
         first: Seed of the first game; the others follow.
         size: Number of games, or of stretches.
 
@@ -198,10 +204,18 @@ class GameSet(SequenceDataset):
         endless: Seeds of the games to learn from.
     """
 
-    def __init__(self, info: GameInfo, make: Callable[[int], World], first: int, size: int) -> None:
+    def __init__(
+        self,
+        info: GameInfo,
+        make: Callable[[int], World],
+        screens: Screens,
+        first: int,
+        size: int,
+    ) -> None:
         super().__init__(info)
         self.info: GameInfo = info
         self.make = make
+        self.screens = screens
         self.endless = range(first, first + _TASKS)
         self._size = size
 
@@ -217,6 +231,7 @@ class GameSet(SequenceDataset):
 def game_splits(
     info: GameInfo,
     make: Callable[[int], World],
+    screens: Screens,
     *,
     train: int,
     valid: int,
@@ -228,6 +243,7 @@ def game_splits(
     Args:
         info: What the game is.
         make: Makes a world of a number of places.
+        screens: As for `GameSet`.
         train: Stretches that make an epoch.
         valid: Number of validation games.
         test: Number of test games.
@@ -254,8 +270,8 @@ def game_splits(
 
     return Splits(
         info,
-        GameSet(info, make, first, train),
-        GameSet(info, make, VALIDATION + first, valid),
-        lambda: GameSet(info, make, TEST + first, test),
+        GameSet(info, make, screens, first, train),
+        GameSet(info, make, screens, VALIDATION + first, valid),
+        lambda: GameSet(info, make, screens, TEST + first, test),
         joined=refuse,
     )

@@ -6,6 +6,7 @@ become one-hot.
 Needs gymnasium, which ``pip install "srnn[pong]"`` brings.
 """
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -92,6 +93,22 @@ def _make(name: str) -> Any:
     return environment
 
 
+def _screens(name: str, seed: int, actions: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+    """What the environment shows after each action of a game."""
+    import gymnasium
+
+    try:
+        environment = gymnasium.make(name, disable_env_checker=True, render_mode="rgb_array")
+        environment.reset(seed=seed)
+        first = int(environment.action_space.start)
+        for action in actions:
+            environment.step(first + action)
+            yield environment.render()
+    except gymnasium.error.Error as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise DataError(f"{name} cannot be shown: {reason}.") from None
+
+
 def gym(
     name: str,
     *,
@@ -133,9 +150,9 @@ def gym(
         shape=(channels,),
     )
     environment.close()
-    return game_splits(
-        info, partial(GymWorld, name), train=train, valid=valid, test=test, task_seed=task_seed
-    )
+    make, screens = partial(GymWorld, name), partial(_screens, name)
+    sizes = {"train": train, "valid": valid, "test": test}
+    return game_splits(info, make, screens, **sizes, task_seed=task_seed)
 
 
 def _flat_shape(space: Any) -> tuple[int, ...]:

@@ -226,12 +226,41 @@ def parse_eval(arguments: Sequence[str]) -> tuple[RunFolder, str | None, int | N
         "--games", type=int | None, help="How many games to play, for a player of games."
     )
     given = parser.parse_args([a.replace("--data-dir", "--data_dir") for a in arguments])
-    folder = RunFolder(Path(given.run))
-    if not (folder.path / CONFIG).is_file():
-        raise ConfigError(f"There is no run in {folder.path}: give a folder that srnn-train made.")
+    folder = _run_in(given.run)
     if given.games is not None and given.games < 1:
         raise ConfigError(f"--games must be positive; got {given.games}.")
     return folder, given.data_dir, given.games
+
+
+def parse_watch(arguments: Sequence[str]) -> tuple[RunFolder, int, int]:
+    """Read the command line of ``srnn-watch``.
+
+    Returns:
+        The folder of the run, the number of the game, and the most steps of it to show.
+
+    Raises:
+        ConfigError: for a wrong flag, or a folder without a run.
+        SystemExit: after ``--help``.
+    """
+    parser = Parser(
+        prog="srnn-watch",
+        description="Write a film of a game that a run's network plays, beside its raster.",
+        exit_on_error=False,
+    )
+    parser.add_argument("run", type=str, help="Folder of the run.")
+    parser.add_argument("--game_number", type=int, default=0, help="Which of the test games.")
+    parser.add_argument("--steps", type=int, default=300, help="Steps to show, from the first on.")
+    given = parser.parse_args([a.replace("--game-number", "--game_number") for a in arguments])
+    if given.steps < 1:
+        raise ConfigError(f"--steps must be positive; got {given.steps}.")
+    return _run_in(given.run), given.game_number, given.steps
+
+
+def _run_in(path: str) -> RunFolder:
+    folder = RunFolder(Path(path))
+    if not (folder.path / CONFIG).is_file():
+        raise ConfigError(f"There is no run in {folder.path}: give a folder that srnn-train made.")
+    return folder
 
 
 def _parse_with(defaults: list[Path], arguments: list[str]) -> Experiment:

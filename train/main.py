@@ -1,4 +1,4 @@
-"""The commands srnn-train, srnn-eval and srnn-compare: from errors to a sentence and an exit code.
+"""The commands of srnn, srnn-train and others: from errors to a sentence and an exit code.
 
 | exit code | meaning                                                        |
 |-----------|----------------------------------------------------------------|
@@ -31,6 +31,7 @@ _ADVICE = {
         ": make room or choose another --run-dir, then go on with --resume auto",
     ),
     "srnn-eval": ("", ""),
+    "srnn-watch": ("", ": make room and repeat the command"),
     "srnn-compare": (
         "; the same command goes on from there",
         ": make room or choose another --run-dir, then repeat the command",
@@ -76,6 +77,22 @@ def evaluate(arguments: Sequence[str] | None = None) -> int:
             evaluate_run(folder, data_dir, games, console)
 
     return _answer("srnn-eval", command, arguments)
+
+
+def watch(arguments: Sequence[str] | None = None) -> int:
+    """Run ``srnn-watch``."""
+
+    def command(given: Sequence[str]) -> None:
+        from .cli import parse_watch
+
+        folder, game, steps = parse_watch(given)
+
+        from .console import Console
+        from .film import watch_run
+
+        watch_run(folder, game, steps, Console())
+
+    return _answer("srnn-watch", command, arguments)
 
 
 def compare(arguments: Sequence[str] | None = None) -> int:

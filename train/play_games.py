@@ -29,6 +29,7 @@ class GameStep(NamedTuple):
     Attributes:
         seeds: of the games, [places] int64; -1 where none is left.
         seen: what was seen, [places, channels].
+        outputs: of the network: scores of the actions and the value, [places, actions + 1].
         record: what the network did.
         action: what was done, [places].
         moved: what came of it.
@@ -36,6 +37,7 @@ class GameStep(NamedTuple):
 
     seeds: NDArray[np.int64]
     seen: Tensor
+    outputs: Tensor
     record: Record
     action: Tensor
     moved: Moved
@@ -84,7 +86,7 @@ def steps_of_games(
         action = scores.argmax(-1) if greedy else _draw(scores.softmax(-1), played)
         before = played.seeds
         moved = played.step(action)
-        yield GameStep(before, seen, record, action, moved)
+        yield GameStep(before, seen, outputs[0], record, action, moved)
         began = (moved.terminated | moved.truncated) & torch.from_numpy(now)
         seen = played.renew(began) if began.any() else moved.observations
 

@@ -258,6 +258,22 @@ def test_there_is_nothing_to_retrain_on():
 
 
 def test_a_set_gives_seeds():
-    info = load("pong").info
-    seeds, nothing = GameSet(info, Counting, 50, 4).__getitems__([0, 3])
+    games = GameSet(load("pong").info, Counting, lambda seed, actions: iter(()), 50, 4)
+    seeds, nothing = games.__getitems__([0, 3])
     assert (seeds.tolist(), nothing.tolist()) == ([50, 53], [0, 0])
+
+
+def test_the_screens_of_a_game_are_those_of_what_was_seen():
+    """The playfield in colours, scaled down, is bright where a player saw something."""
+    games_of = load("pong", observation="frame", sticky=0.25).test
+    actions = draw_actions(4, 40, 1, 3)
+    games = Games(games_of.make(1), 1, [9])
+    games.begin()
+    screens = list(games_of.screens(9, actions[:, 0].tolist()))
+    assert len(screens) == 40
+    for action, screen in zip(actions, screens, strict=True):
+        seen = games.step(action).observations.view(54, 40)
+        assert screen.shape == (210, 160, 3)
+        field = torch.from_numpy(screen[33:195].astype(np.float32)).mean(-1)
+        bright = (field - field.median()).abs().view(54, 3, 40, 4).mean((1, 3)) > 25
+        assert ((seen.abs() > 0.3) & bright).sum() > 0.8 * bright.sum() > 0
