@@ -70,6 +70,11 @@ def to_nir(network: nn.Module, strict: bool = True, *, dt: float = 1e-4) -> nir.
     """
     if not 0 < dt < float("inf"):
         raise ValueError(f"The time step dt must be positive, got {dt}.")
+    if getattr(network, "ticks", 1) > 1:
+        raise ValueError(
+            f"A graph has no place for the {network.ticks} ticks of a step: set network.ticks = 1, "
+            "and give what reads the graph the steps of all ticks (srnn.network.first_ticks)."
+        )
     metadata = nir_metadata.write(network, dt)
     chain = _Chain(dt)
     for name, part in _parts(network, ""):

@@ -218,6 +218,7 @@ def assemble(layers: list[Layer], readout: Readout) -> SRNN:
     nn.Module.__init__(network)
     network.layers = nn.ModuleList(layers)
     network.readout = readout
+    network.ticks = 1
     return network
 
 

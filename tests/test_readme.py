@@ -44,6 +44,8 @@ def test_a_training_command_is_understood(command, tmp_path, monkeypatch, capsys
         return
     experiment, resumed = parse(words)
     assert resumed is None
+    for flag, family in (("game", "atari"), ("env", "gym")):
+        command = re.sub(rf"--{flag} (\S+)", rf"--dataset {family}:\1", command)
     dataset = re.search(r"--dataset (\S+)", command)
     expected = "shd" if "--config shd-small" in command else "recall"
     assert experiment.dataset == (dataset[1] if dataset else expected)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from srnn import SRNN
+from srnn import SRNN, from_nir, to_nir
 from srnn.meters import measure
 from srnn.network import first_ticks
 from srnn.neurons.kernels import EventBatch
@@ -98,6 +98,17 @@ def test_some_sequences_can_be_taken_out_of_a_state():
         chosen = torch.tensor([3, 1])
         some, _ = net(x[5:, chosen], net.select_state(record.state, chosen))
         torch.testing.assert_close(some, net(x[5:], record.state)[0].index_select(-2, chosen))
+
+
+def test_ticks_are_not_lost_on_the_way_to_nir():
+    net = network(ticks=2, readout="stream").float()
+    with pytest.raises(ValueError, match=r"no place for the 2 ticks of a step: set network.ticks"):
+        to_nir(net, strict=False)
+    net.ticks = 1
+    again, x = from_nir(to_nir(net, strict=False)), inputs().float()
+    net.ticks = 2
+    expected = again(first_ticks(x, 2))[0][1::2]
+    torch.testing.assert_close(net(x)[0], expected)
 
 
 def test_less_than_one_tick_is_refused():
