@@ -115,7 +115,9 @@ class AtariWorld:
         DataError: There is no such game, or ale-py is missing.
     """
 
-    def __init__(self, game: str, places: int, view: View, observation: str, sticky: float) -> None:
+    def __init__(
+        self, game: str, places: int, *, view: View, observation: str, sticky: float
+    ) -> None:
         self._emulator = _emulator(game, places, sticky, size=view.size, frames=2)
         self._actions = _actions(self._emulator, view)
         self._view = view
@@ -256,21 +258,19 @@ def atari(
         signs=True,
         points=game == "pong",
     )
-    make = partial(_world, game, view, observation, sticky)
+    make = partial(AtariWorld, game, view=view, observation=observation, sticky=sticky)
     screens = partial(_screens, game, view, sticky)
     sizes = {"train": train, "valid": valid, "test": test}
     return game_splits(info, make, screens, **sizes, task_seed=task_seed)
 
 
-def _world(game: str, view: View, observation: str, sticky: float, places: int) -> AtariWorld:
-    return AtariWorld(game, places, view, observation, sticky)
-
-
 def _all_actions(game: str) -> tuple[str, ...]:
     """The names of all actions that a game has."""
-    from ale_py import Action, ALEInterface, LoggerMode, roms
+    from ale_py import ALEInterface, LoggerMode, roms
 
     ALEInterface.setLoggerMode(LoggerMode.Error)
     emulator = ALEInterface()
-    emulator.loadROM(roms.get_rom_path(game))
-    return tuple(Action(code).name.lower() for code in emulator.getMinimalActionSet())
+    path = roms.get_rom_path(game)
+    assert path is not None
+    emulator.loadROM(path)
+    return tuple(action.name.lower() for action in emulator.getMinimalActionSet())

@@ -98,7 +98,7 @@ def _screens(name: str, seed: int, actions: Sequence[int]) -> Iterator[NDArray[n
     import gymnasium
 
     try:
-        environment = gymnasium.make(name, disable_env_checker=True, render_mode="rgb_array")
+        environment: Any = gymnasium.make(name, disable_env_checker=True, render_mode="rgb_array")
         environment.reset(seed=seed)
         first = int(environment.action_space.start)
         for action in actions:
@@ -132,7 +132,7 @@ def gym(
         DataError: gymnasium cannot make it, or an option has no meaning.
     """
     environment = _make(name)
-    channels = int(np.prod(_flat_shape(environment.observation_space)))
+    channels = _flat_size(environment.observation_space)
     info = GameInfo(
         name=f"gym:{name}",
         title=name,
@@ -155,8 +155,7 @@ def gym(
     return game_splits(info, make, screens, **sizes, task_seed=task_seed)
 
 
-def _flat_shape(space: Any) -> tuple[int, ...]:
-    from gymnasium.spaces import flatten_space
+def _flat_size(space: Any) -> int:
+    from gymnasium.spaces import flatdim
 
-    shape: tuple[int, ...] = flatten_space(space).shape
-    return shape
+    return flatdim(space)

@@ -34,9 +34,9 @@ def select(state: Any, places: Tensor, dim: int = 0) -> Any:
 
 def tensors(state: Any) -> list[Tensor]:
     """List the tensors of a state, in a fixed order, as a checkpoint may hold them."""
-    found: list[Tensor] = []
-    map_tensors(lambda part: found.append(part) or part, state)
-    return found
+    if isinstance(state, Tensor):
+        return [state]
+    return [part for some in state for part in tensors(some)] if isinstance(state, tuple) else []
 
 
 def with_tensors(state: Any, parts: list[Tensor]) -> Any:

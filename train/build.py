@@ -92,9 +92,9 @@ def _baseline(experiment: Experiment, info: Info) -> Baseline:
             f"--model {experiment.model} has no spikes to count: it needs --readout softmax-sum, "
             "mean or last."
         )
-    synapses: dict[str, Any] = {}
+    own: dict[str, Any] = {}
     if experiment.model == "stpn":
-        synapses = _synapses(HebbianSTP, experiment.synapses)
+        own |= _synapses(HebbianSTP, experiment.synapses)
     elif experiment.synapses:
         raise ConfigError(
             f"--model {experiment.model} has no plastic synapses: leave --synapses out."
@@ -109,12 +109,9 @@ def _baseline(experiment: Experiment, info: Info) -> Baseline:
     )
     kind = _BASELINES[experiment.model]
     encoder = _encoder(experiment, info)
-    return kind(
-        *(info.channels, experiment.hidden, info.outputs),
-        readout=readout,
-        **({} if encoder is None else {"encoder": encoder}),
-        **synapses,
-    )
+    if encoder is not None:
+        own["encoder"] = encoder
+    return kind(info.channels, experiment.hidden, info.outputs, readout=readout, **own)
 
 
 def _encoder(experiment: Experiment, info: Info) -> Encoder | None:

@@ -119,11 +119,11 @@ def _film(watched: Watched, games: GameSet, path: Path) -> None:
     most = max(1.0, float(watched.activity.max()))
     with plt.rc_context(STYLE | {"figure.constrained_layout.use": False}):
         figure = plt.figure(figsize=(7.2, 3.4), dpi=100)
-        left, right = figure.add_gridspec(
+        grid = figure.add_gridspec(
             *(1, 2), width_ratios=(1, 1.6), wspace=0.3, left=0.02, right=0.97, bottom=0.15
         )
-        above, below = right.subgridspec(2, 1, height_ratios=(3, 1), hspace=0.4)
-        screen, raster, value = map(figure.add_subplot, (left, above, below))
+        right = grid[1].subgridspec(2, 1, height_ratios=(3, 1), hspace=0.4)
+        screen, raster, value = map(figure.add_subplot, (grid[0], right[0], right[1]))
         shown = screen.imshow(np.zeros((210, 160, 3), np.uint8))
         screen.set_axis_off()
         drawn = raster.imshow(

@@ -118,7 +118,7 @@ def collect(
         broken_off = bool(after["truncated"].any())
         after["value"] = player.value(after) if broken_off else torch.zeros_like(step["value"])
         played.append(step)
-    stretch: TensorDictBase = torch.stack(played)  # type: ignore[call-overload]
+    stretch: TensorDictBase = torch.stack(played)
     following = torch.cat([stretch["value"][1:], player.value(now)[None]])
     after = stretch["next"]
     after["value"] = torch.where(after["truncated"], after["value"], following)

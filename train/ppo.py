@@ -107,7 +107,7 @@ class PPO(Learner):
         means = ["loss", "score", *points, "entropy", "kl"]
         super().__init__(network, info, options, total_steps, GameScores(), means)
         self.shown = ("score", *points)
-        self.info = info
+        self._game = info
         self.set = games
         self.games: Games
         self.env: GamesEnv
@@ -124,8 +124,8 @@ class PPO(Learner):
         places = self.options.batch_size
         seeds = self.set.endless[self.global_rank :: self.trainer.world_size]
         self.games = Games(self.set.make(places), places, seeds)
-        self.env = GamesEnv(self.games, self.info)
-        self.player = Player(self.network, places, self.info.channels)
+        self.env = GamesEnv(self.games, self._game)
+        self.player = Player(self.network, places, self._game.channels)
         self._scored = torch.zeros(places)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
@@ -133,17 +133,19 @@ class PPO(Learner):
         if self.now is None:
             self._begin()
         before, began = self.player.state, time.perf_counter()
-        played, self.now = collect(self.env, self.player, self.now, self.info.steps)
+        played, self.now = collect(self.env, self.player, self.now, self._game.steps)
         self._seconds["playing"] += time.perf_counter() - began
         self._steps += played.numel()
         finished = self._finish_games(played)
         learned = self._learn(played, before)
         won, lost = ((sign * played["next", "reward"] > 0).sum().item() for sign in (1, -1))
-        values = {"score": (float(finished.mean()), len(finished))} if len(finished) else {}
-        if self.info.points and won + lost:
+        values: dict[str, tuple[float, int]] = {}
+        if len(finished):
+            values["score"] = float(finished.mean()), len(finished)
+        if self._game.points and won + lost:
             values["points_won"] = won / (won + lost), won + lost
         for averages in (self.recent, self.epoch_means):
-            averages.update(**values)
+            averages.update(None, **values)
         self.finish_batch(*learned)
 
     def _begin(self) -> None:
@@ -168,8 +170,8 @@ class PPO(Learner):
     def _learn(self, played: TensorDictBase, before: Any) -> tuple[Tensor, Tensor, Any]:
         """Update the weights on a stretch, and return what the last update was made from."""
         options, after = self.options, played["next"]
-        reward = after["reward"].sign() if self.info.signs else after["reward"]
-        point = (reward != 0) & self.info.points
+        reward = after["reward"].sign() if self._game.signs else after["reward"]
+        point = (reward != 0) & self._game.points
         advantage, target = advantages(
             *(played["value"], after["value"], reward),
             *(after["done"] | point, after["terminated"] | point, options),

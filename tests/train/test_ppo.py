@@ -283,6 +283,16 @@ def test_what_a_run_leaves_behind(train, capsys):
         assert (folder / "plots" / f"{plot}.png").stat().st_size > 1000
 
 
+def test_a_spiking_network_learns_to_balance_a_pole(tmp_path):
+    """A quarter of the recipe, which solves it; without learning, a pole falls after 22 steps."""
+    from srnn.train.main import train
+
+    flags = ("--env", "CartPole-v1", "--epochs", "2", "--data.test", "20", "--threads", "1")
+    assert train([*flags, "--run-dir", str(tmp_path), "--name", "run"]) == 0
+    summary = json.loads((tmp_path / CARTPOLE / "run" / "summary.json").read_text())
+    assert summary["test"]["score"] > 100
+
+
 def test_a_run_scores_again_as_it_was_scored(train, capsys):
     from srnn.train.main import evaluate
 
@@ -344,7 +354,8 @@ def test_a_film_of_a_game(flags, tmp_path, capsys):
 
     from srnn.train.main import train, watch
 
-    tiny = [*TINY[2:], "--data.train", "4", "--epochs", "1", "--run-dir", str(tmp_path)]
+    tiny = [*TINY[2:], "--data.train", "4", "--data.valid", "1", "--data.test", "2"]
+    tiny += ["--epochs", "1", "--run-dir", str(tmp_path)]
     assert train(["--dataset", "pong", *tiny, "--name", "run", *flags]) == 0
     folder = tmp_path / "pong" / "run"
     assert watch([str(folder), "--game-number", "1", "--steps", "4"]) == 0
