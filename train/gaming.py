@@ -35,6 +35,7 @@ class Gaming:
     def __init__(self, dataset: GameSet) -> None:
         self.dataset = dataset
         self.info = dataset.info
+        self._rehearsed: GamesEnv | None = None
 
     def form(self, network: Network, device: torch.device) -> SequenceDataset:
         """The games' seeds, as they are."""
@@ -47,10 +48,13 @@ class Gaming:
     def rehearse(self, network: Network, options: Experiment) -> None:
         """Play a stretch, and go through it as often as is learned from it."""
         places, device = options.batch_size, next(network.parameters()).device
-        env = GamesEnv(Games(self.dataset.make(places), places, self.dataset.endless), self.info)
+        if self._rehearsed is None:  # emulators take longer to set up than a batch does
+            games = Games(self.dataset.make(places), places, self.dataset.endless)
+            self._rehearsed = GamesEnv(games, self.info)
         with torch.random.fork_rng():
             player = Player(network, places, self.info.channels)
-            played, _ = collect(env, player, env.reset(), self.info.steps)
+            now = self._rehearsed.reset()
+            played, _ = collect(self._rehearsed, player, now, self.info.steps)
         for _ in range(options.passes):
             for seen in played["observation"].tensor_split(options.parts, 1):
                 network(seen.to(device))[0].sum().backward()
