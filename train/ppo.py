@@ -120,10 +120,9 @@ class PPO(Learner):
         self._steps = 0
 
     def setup(self, stage: str) -> None:
-        """Set the games up; each process of a distributed run has games of its own."""
+        """Set the games up."""
         places = self.options.batch_size
-        seeds = self.set.endless[self.global_rank :: self.trainer.world_size]
-        self.games = Games(self.set.make(places), places, seeds)
+        self.games = Games(self.set.make(places), places, self.set.endless)
         self.env = GamesEnv(self.games, self._game)
         self.player = Player(self.network, places, self._game.channels)
         self._scored = torch.zeros(places)

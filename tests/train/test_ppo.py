@@ -268,6 +268,14 @@ def test_ctrl_c_saves_and_the_run_goes_on(train, tiny, tmp_path, monkeypatch):
     assert (again / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
 
 
+def test_several_devices_are_refused(tiny, capsys):
+    """Their gradients would not be shared after the first update of a batch."""
+    from srnn.train.main import train as command
+
+    assert command(tiny("--devices", "2", "--accelerator", "cpu", "--name", "two")) == 2
+    assert "Games are learned by several updates a batch" in capsys.readouterr().err
+
+
 def test_what_a_run_leaves_behind(train, capsys):
     folder = train("--hidden", "8")
     said = capsys.readouterr().out
