@@ -12,6 +12,7 @@ from torch import nn
 from srnn import SRNN, Readout
 from srnn.baselines import GRU, LSTM, RNN, Baseline
 from srnn.datasets import EpisodeInfo, Info, Splits, load
+from srnn.datasets.games import GameInfo
 from srnn.encoder import Encoder
 from srnn.fast_weights import FastWeights
 from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF, TimeConstant, surrogate
@@ -70,6 +71,15 @@ def build_network(experiment: Experiment, info: Info) -> Network:
         kind = "a label at every step" if info.streaming else "one label a sequence"
         fitting = "stream" if info.streaming else "softmax-sum, mean, last or count"
         raise ConfigError(f"{info.name} has {kind}: it needs --readout {fitting}.")
+    if isinstance(info, GameInfo) and experiment.parts > experiment.batch_size:
+        raise ConfigError(
+            f"--parts shares out the games that are played at once, and {experiment.parts} are "
+            f"more than --batch-size {experiment.batch_size}."
+        )
+    if experiment.tbptt and isinstance(info, GameInfo):
+        raise ConfigError(
+            f"{info.name} is learned by stretches of --data.steps: leave --tbptt out."
+        )
     if experiment.tbptt and isinstance(info, EpisodeInfo):
         raise ConfigError(
             f"{info.name} is learned by whole episodes, since what a step is worth shows only "

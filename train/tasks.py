@@ -18,6 +18,7 @@ from .actor_critic import ActorCritic
 from .build import Network
 from .config import Experiment
 from .console import with_caveat
+from .errors import ConfigError
 from .evaluation import Evaluation, Firing
 from .learner import Learner
 from .module import SequenceClassifier
@@ -69,8 +70,12 @@ def task_of(dataset: SequenceDataset) -> Task:
     if isinstance(dataset, MazeEpisodes):
         return Acting(dataset)
     if isinstance(dataset, GameSet):
-        from .gaming import Gaming  # torchrl is there for games alone
-
+        try:  # torchrl is there for games alone
+            from .gaming import Gaming
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f'{error.name} is missing: pip install "srnn[pong]" brings it.'
+            ) from None
         return Gaming(dataset)
     return Naming(dataset)
 

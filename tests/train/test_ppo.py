@@ -3,6 +3,7 @@
 import csv
 import json
 import signal
+import sys
 
 import pytest
 import torch
@@ -266,6 +267,37 @@ def test_ctrl_c_saves_and_the_run_goes_on(train, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(PPO, "training_step", step)
     again = train("--resume", "auto", name="again")
     assert (again / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (("--parts", "5"), "--parts shares out the games that are played at once, and 5 are more"),
+        (("--tbptt", "8"), "is learned by stretches of --data.steps: leave --tbptt out."),
+        (("--retrain",), "train for more epochs instead."),
+        (("--encoder", "dense(4)"), "--encoder stands before an rnn, gru, lstm or stpn"),
+        (("--model", "lstm", "--encoder", "conv(4@3s1)"), "needs inputs with a height and a width"),
+        (("--model", "lstm", "--ticks", "2"), "--ticks is a setting of spiking networks"),
+    ],
+)
+def test_flags_without_a_meaning(flags, sentence, tiny, capsys):
+    from srnn.train.main import train as command
+
+    assert command(tiny(*flags, "--name", "run")) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["torchrl", "gymnasium"])
+def test_a_missing_package_is_named(missing, tiny, capsys, monkeypatch):
+    from srnn.train.main import train as command
+
+    for module in [name for name in sys.modules if name.partition(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, module)
+    for module in ("gaming", "games_env", "player", "ppo"):
+        monkeypatch.delitem(sys.modules, f"srnn.train.{module}", raising=False)
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert command(tiny("--name", "run")) == 2
+    assert f'{missing} is missing: pip install "srnn[pong]" brings it.' in capsys.readouterr().err
 
 
 def test_several_devices_are_refused(tiny, capsys):
