@@ -73,8 +73,9 @@ def task_of(dataset: SequenceDataset) -> Task:
         try:  # torchrl is there for games alone
             from .gaming import Gaming
         except ModuleNotFoundError as error:
+            missing = str(error.name).partition(".")[0]
             raise ConfigError(
-                f'{error.name} is missing: pip install "srnn[pong]" brings it.'
+                f'{missing} is missing: pip install "srnn[pong]" brings it.'
             ) from None
         return Gaming(dataset)
     return Naming(dataset)

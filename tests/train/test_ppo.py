@@ -287,15 +287,14 @@ def test_flags_without_a_meaning(flags, sentence, tiny, capsys):
     assert sentence in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("missing", ["torchrl", "gymnasium"])
-def test_a_missing_package_is_named(missing, tiny, capsys, monkeypatch):
+@pytest.mark.parametrize("module", ["torchrl.data", "gymnasium"])
+def test_a_missing_package_is_named(module, tiny, capsys, monkeypatch):
     from srnn.train.main import train as command
 
-    for module in [name for name in sys.modules if name.partition(".")[0] == missing]:
-        monkeypatch.delitem(sys.modules, module)
-    for module in ("gaming", "games_env", "player", "ppo"):
-        monkeypatch.delitem(sys.modules, f"srnn.train.{module}", raising=False)
-    monkeypatch.setitem(sys.modules, missing, None)
+    for own in ("gaming", "games_env", "player", "ppo"):
+        monkeypatch.delitem(sys.modules, f"srnn.train.{own}", raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    missing = module.partition(".")[0]
     assert command(tiny("--name", "run")) == 2
     assert f'{missing} is missing: pip install "srnn[pong]" brings it.' in capsys.readouterr().err
 
