@@ -240,19 +240,11 @@ def test_settings_of_episodes_are_refused_elsewhere(refused):
     )
 
 
-def test_networks_that_play_are_not_compared(refused, tiny):
+def test_players_are_measured_on_the_episodes_that_they_bring_about(train, tmp_path):
     from srnn.train.main import compare
 
-    flags = ("--dataset", "maze")
-    assert "each network brings about its own" in refused(
-        *flags, command=compare, tiny=lambda *given: list(given)
-    )
-
-
-def test_runs_of_networks_that_play_are_not_compared_either(train, refused):
-    from srnn.train.main import compare
-
-    folder = train(*MODELS["srnn"], "--epochs", 1)
-    assert "each network brings about its own" in refused(
-        "--runs", folder, command=compare, tiny=lambda *given: list(map(str, given))
-    )
+    runs = [train(*MODELS[name], "--epochs", 1, name=name) for name in ("srnn", "lstm")]
+    assert compare(["--runs", *map(str, runs), "--run-dir", str(tmp_path), "--threads", "1"]) == 0
+    text = (tmp_path / "maze" / "compare" / "report.md").read_text()
+    assert "test reward an episode" in text
+    assert "LSTM 4" in text
