@@ -58,7 +58,7 @@ DATASETS: dict[str, Callable[..., Splits]] = {
     "recall": recall.recall,
     "art": art.art,
     "maze": maze_episodes.maze,
-    "pong": partial(atari.atari, "pong"),
+    "pong": atari.pong,
     "shd": heidelberg.shd,
     "ssc": heidelberg.ssc,
     "shd-synth": shd_synth.shd_synth,

@@ -274,3 +274,8 @@ def _all_actions(game: str) -> tuple[str, ...]:
     assert path is not None
     emulator.loadROM(path)
     return tuple(action.name.lower() for action in emulator.getMinimalActionSet())
+
+
+pong = partial(atari, "pong")
+"""The game for which the recipe was tuned; its options are those of `atari`."""
+pong.__doc__ = atari.__doc__
