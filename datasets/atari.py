@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srnn.datasets._base import DataError, Splits
-from srnn.datasets.games import GameInfo, Moved, game_splits
+from srnn.datasets.games import GameInfo, Moved, game_splits, said_split
 
 CHANGE = 8
 """Change of brightness, in grey levels, above which a pixel has an event."""
@@ -246,8 +246,7 @@ def atari(
         steps=steps,
         classes=view.names or _all_actions(game),
         streaming=True,
-        split=f"games by seed: {train} stretches of {steps} steps an epoch to train, {valid} games "
-        f"to validate and {test} others to test",
+        split=said_split(steps, train, valid, test),
         encoding=f"{observation} of {shape[1]} x {shape[2]} pixels, four frames a step"
         + (f", sticky actions {sticky:g}" if sticky else ""),
         licence="ALE: GPL-2.0; the games belong to their makers",

@@ -202,6 +202,7 @@ class GameSet(SequenceDataset):
 
     Attributes:
         endless: Seeds of the games to learn from.
+        seeds: Seeds of the games to score.
     """
 
     def __init__(
@@ -217,15 +218,23 @@ class GameSet(SequenceDataset):
         self.make = make
         self.screens = screens
         self.endless = range(first, first + _TASKS)
-        self._size = size
+        self.seeds = self.endless[:size]
 
     def __len__(self) -> int:
-        return self._size
+        return len(self.seeds)
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Seeds, [batch] int64, and as many zeros: what is right is not known."""
         seeds = torch.as_tensor(indices) + self.endless[0]
         return seeds, torch.zeros_like(seeds)
+
+
+def said_split(steps: int, train: int, valid: int, test: int) -> str:
+    """The sentence on how games are told apart; see `game_splits`."""
+    return (
+        f"games by seed: {train} stretches of {steps} steps an epoch to train, {valid} games to "
+        f"validate and {test} others to test"
+    )
 
 
 def game_splits(

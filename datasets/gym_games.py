@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srnn.datasets._base import DataError, Splits
-from srnn.datasets.games import GameInfo, Moved, game_splits
+from srnn.datasets.games import GameInfo, Moved, game_splits, said_split
 
 
 class GymWorld:
@@ -140,8 +140,7 @@ def gym(
         steps=steps,
         classes=tuple(f"action {n}" for n in range(environment.action_space.n)),
         streaming=True,
-        split=f"games by seed: {train} stretches of {steps} steps an epoch to train, {valid} games "
-        f"to validate and {test} others to test",
+        split=said_split(steps, train, valid, test),
         encoding="observations as they are",
         licence="that of the environment",
         citation="Towers et al., Gymnasium: a standard interface for reinforcement learning "

@@ -80,7 +80,7 @@ def watch_run(folder: RunFolder, game: int, steps: int, console: Console) -> Pat
         raise ConfigError(f"--game-number must be below {len(test)}; got {game}.")
     network, origin = restore(folder, experiment, splits.info)
     console.line(f"{splits.info.title}, test game {game}, weights of {origin}")
-    watched = _watch(network, test, int(test.__getitems__([game])[0]), steps)
+    watched = _watch(network, test, test.seeds[game], steps)
     path = folder.plots / f"game{game}.gif"
     _film(watched, test, path)
     console.line(f"{len(watched.actions)} steps, score {watched.scores[-1]:g}: {path}")

@@ -1,6 +1,6 @@
 """Games, as a task of an experiment: learned by PPO, scored by playing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -61,33 +61,30 @@ class Gaming:
 
     def evaluate(self, network: Network, batch_size: int) -> Evaluation:
         """Play all games, the same way every time."""
-        seeds, _ = self.dataset.__getitems__(range(len(self.dataset)))
-        played = play_games(network, self.dataset, seeds.tolist())
+        played = play_games(network, self.dataset, self.dataset.seeds)
         scores, firing = GameScores(sync_on_compute=False), Firing(network)
         scores.update(played.scores)
         firing.add_counts(played.counts, played.ticks)
-        return firing.evaluation(scores.compute(), None, len(seeds))
+        return firing.evaluation(scores.compute(), None, len(self.dataset))
 
     def observed(self, network: Network, batch_size: int) -> Iterator[Tensor]:
         """What was seen in every game, from its first step to its last, one game after another."""
-        seeds = self.dataset.__getitems__(range(len(self.dataset)))[0].tolist()
-        seen: dict[int, list[Tensor]] = {seed: [] for seed in seeds}
-        for step in steps_of_games(network, self.dataset, seeds):
+        seen: dict[int, list[Tensor]] = {seed: [] for seed in self.dataset.seeds}
+        for step in steps_of_games(network, self.dataset, self.dataset.seeds):
             for place, seed in enumerate(step.seeds.tolist()):
                 if seed >= 0:  # sparse, since a hundred games would not fit the memory otherwise
                     seen[seed].append(step.seen[place].to_sparse())
-        for seed in seeds:
+        for seed in self.dataset.seeds:
             yield torch.stack(seen.pop(seed)).to_dense()[:, None]
 
-    def sequence(self, network: Network, index: int) -> tuple[Tensor, str]:
+    def sequence(self, network: Network, index: int) -> tuple[Tensor, Callable[[Tensor], str]]:
         """What was seen in the first steps of a game, and its score by then."""
-        seed = int(self.dataset.__getitems__([index])[0])
         seen, score = [], 0.0
-        for step in steps_of_games(network, self.dataset, [seed]):
+        for step in steps_of_games(network, self.dataset, [self.dataset.seeds[index]]):
             seen.append(step.seen)
             score += float(step.moved.rewards)
             if len(seen) == _LOOKED_AT:
                 break
         points = format_score("score", score)
         title = f"{self.info.title}, game {index}, {len(seen)} steps: score {points}"
-        return torch.stack(seen), title
+        return torch.stack(seen), lambda outputs: title

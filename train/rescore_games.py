@@ -61,14 +61,13 @@ def score_games(
     first: dict[str, float] = {}
     rows = []
     for rules, test in _variants(experiment, games):
-        seeds = test.__getitems__(range(len(test)))[0].tolist()
-        played = play_games(network, test, seeds, greedy=rules.greedy)
+        played = play_games(network, test, test.seeds, greedy=rules.greedy)
         scores = GameScores(sync_on_compute=False)
         scores.update(played.scores)
         found = scores.compute()
         first = first or found
         rows.append([str(rules), *_row(found, played)])
-    console.line(f"{len(rows)} x {len(seeds)} games, seeds {seeds[0]} to {seeds[-1]}")
+    console.line(f"{len(rows)} x {len(test)} games, seeds {test.seeds[0]} to {test.seeds[-1]}")
     columns = ["actions", "mean score", "95 % interval", "interquartile", "won", "steps", "spikes"]
     console.table(columns, rows)
     console.line(
