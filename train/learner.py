@@ -13,6 +13,7 @@ from torchmetrics import Metric
 
 from srnn import Record
 from srnn.datasets import Info
+from srnn.states import tensors
 
 from .build import Network
 from .config import Experiment
@@ -37,13 +38,6 @@ def gradient_norm(gradients: list[Tensor]) -> Tensor:
     largest = torch.linalg.vector_norm(entries, float("inf"))
     scale = largest.clamp(min=torch.finfo(largest.dtype).tiny)
     return scale * torch.linalg.vector_norm(entries / scale)
-
-
-def _finite(state: Any) -> bool:
-    """Whether all numbers of a state are finite, a tensor or nested tuples of tensors."""
-    if isinstance(state, Tensor):
-        return bool(state.isfinite().all())
-    return all(_finite(part) for part in state)
 
 
 class Averages(Metric):
@@ -224,7 +218,11 @@ class Learner(LightningModule):
         *hidden, readout = record.state
         states = {f"layer{i}": state for i, state in enumerate(hidden, start=1)}
         states["the readout"] = readout.neurons
-        return [name for name, state in states.items() if not _finite(state)]
+        return [
+            name
+            for name, state in states.items()
+            if not all(bool(part.isfinite().all()) for part in tensors(state))
+        ]
 
     def configure_optimizers(self) -> Any:
         """Make the optimiser, with the learning rates of the three kinds of parameters."""
