@@ -91,6 +91,11 @@ def build_network(experiment: Experiment, info: Info) -> Network:
         raise ConfigError(
             f"--burn-in {experiment.burn_in} leaves nothing of sequences of {info.steps} steps."
         )
+    if experiment.encoder != "none" and experiment.model in ("srnn", "fast-weights"):
+        raise ConfigError(
+            "--encoder stands before an rnn, gru, lstm or stpn, and --model "
+            f"{experiment.model} has none: leave it out."
+        )
     make = _spiking if experiment.model == "srnn" else _baseline
     network = make(experiment, info)
     return network.double() if experiment.precision == "64-true" else network
@@ -118,21 +123,13 @@ def _baseline(experiment: Experiment, info: Info) -> Baseline:
         burn_in=experiment.burn_in,
     )
     kind = _BASELINES[experiment.model]
-    encoder = _encoder(experiment, info)
-    if encoder is not None:
-        own["encoder"] = encoder
+    if experiment.encoder != "none":
+        own["encoder"] = _encoder(experiment, info)
     return kind(info.channels, experiment.hidden, info.outputs, readout=readout, **own)
 
 
-def _encoder(experiment: Experiment, info: Info) -> Encoder | None:
-    """What a network sees its inputs through, if it is to have that."""
-    if experiment.encoder == "none":
-        return None
-    if experiment.model in ("srnn", "fast-weights"):
-        raise ConfigError(
-            "--encoder stands before an rnn, gru, lstm or stpn, and --model "
-            f"{experiment.model} has none: leave it out."
-        )
+def _encoder(experiment: Experiment, info: Info) -> Encoder:
+    """What a network sees its inputs through."""
     shape = getattr(info, "shape", ()) or (info.channels,)
     try:
         return Encoder(shape, experiment.encoder)
@@ -179,7 +176,6 @@ def _spiking(experiment: Experiment, info: Info) -> SRNN:
         except ValueError as error:
             raise ConfigError(f"{flag(name)}: {error}") from None
     plasticity = _plasticity(experiment)
-    _encoder(experiment, info)  # which is refused
     torch.manual_seed(experiment.seed)
     family = experiment.neuron
     options: dict[str, Any] = {
