@@ -7,7 +7,7 @@ from typing import Any
 
 from srnn.datasets import Info
 
-from .config import SPIKING, Experiment, kind_of_task, useless
+from .config import SPIKING, Experiment, useless
 from .console import counted, duration, percent, with_caveat
 from .run_folder import CONFIG, RunFolder, write_atomically
 
@@ -38,11 +38,6 @@ def score_rows(scores: Mapping[str, float], caveat: str) -> list[tuple[str, str]
 def format_score(name: str, value: float) -> str:
     """Format a score: a percentage, but for the loss and rewards."""
     return format(value, _PLAIN[name]) if name in _PLAIN else percent(value)
-
-
-def leading_score(dataset: str) -> str:
-    """The score by which networks are chosen on a data set."""
-    return {"labels": "accuracy", "episodes": "reward", "games": "score"}[kind_of_task(dataset)]
 
 
 def in_tables(name: str) -> tuple[float, str]:

@@ -100,7 +100,7 @@ def _report(
     }
     files = dict(zip(("table.csv", "ratios.csv", "energy.csv"), tables.values(), strict=True))
     if trained is not None:
-        tables["Trials"] = files["trials.csv"] = trial_table(trained.trials)
+        tables["Trials"] = files["trials.csv"] = trial_table(trained.trials, splits.info.score)
     for name, table in files.items():
         write_atomically(folder / name, table.csv())
     plots = {

@@ -21,7 +21,6 @@ from srnn.meters import (
 )
 
 from ..build import Network
-from ..report import leading_score
 from ..rescore import restore
 from ..run_folder import RunFolder
 from ..tasks import task_of
@@ -39,6 +38,7 @@ class Scored:
         measurements: of its runs, on all test samples.
         joules: a sample, of its runs; empty if nothing measured them.
         per: what operations and energies are told for, a "sample" or a "step".
+        leading: name of the score by which networks are chosen.
     """
 
     entry: Entry
@@ -47,11 +47,7 @@ class Scored:
     measurements: list[Measurement]
     joules: list[float]
     per: str
-
-    @property
-    def leading(self) -> str:
-        """Name of the score by which networks are chosen."""
-        return leading_score(self.entry.experiment.dataset)
+    leading: str
 
     def _share(self, measurement: Measurement) -> float:
         """What of a sample is told."""
@@ -142,7 +138,9 @@ def score(
             if joule_meter is not None:
                 joules.append(joules_of_a_sample(network, splits, batch_size, joule_meter))
         summaries = [folder.read_summary() for folder in entry.runs]
-        scored.append(Scored(entry, label, summaries, measurements, joules, task.per))
+        scored.append(
+            Scored(entry, label, summaries, measurements, joules, task.per, splits.info.score)
+        )
         say(f"measured {label} on {len(splits.test)} test sequences")
     return scored
 

@@ -3,7 +3,7 @@
 from srnn.meters import DEFAULT_PROFILE, DENSE, EVENT_DRIVEN, EnergyProfile, Table
 
 from ..console import percent
-from ..report import SCORE_TITLES, in_tables, leading_score
+from ..report import SCORE_TITLES, in_tables
 from .scoring import Scored
 from .tuning import Trial
 
@@ -53,10 +53,9 @@ def energy_table(scored: list[Scored], profiles: list[EnergyProfile]) -> Table:
     return Table(columns, rows)
 
 
-def trial_table(trials: dict[str, list[Trial]]) -> Table:
-    """A row for every setting that was tried."""
+def trial_table(trials: dict[str, list[Trial]], leading: str) -> Table:
+    """A row for every setting that was tried, with the score by which one was chosen."""
     columns = ["model", "hidden", "trial", "lr", "clip_norm", "readout", "epochs"]
-    leading = leading_score(next(iter(trials.values()))[0].experiment.dataset)
     factor, unit = in_tables(leading)
     columns += [f"validation {SCORE_TITLES[leading]}{unit}", "seconds", "run"]
     rows = []

@@ -17,7 +17,7 @@ from ..config import MAY_CHANGE, SPIKING, Experiment
 from ..console import BarsOnly, Console, duration
 from ..errors import ConfigError, NotFiniteError, Stopped
 from ..experiment import run, run_untested
-from ..report import format_score, leading_score
+from ..report import format_score
 from ..run_folder import RunFolder
 from ..sizing import learned_parameters, width_for
 from .options import CompareOptions
@@ -78,6 +78,7 @@ class Trainer:
         seeds: of every network.
         console: where to say what is trained.
         tuned: whether settings were chosen with the first of the seeds.
+        leading: name of the score by which networks are chosen.
         failed: networks that did not stay finite with every seed, and why.
     """
 
@@ -85,6 +86,7 @@ class Trainer:
     seeds: Sequence[int]
     console: Console
     tuned: bool
+    leading: str
     failed: list[str] = field(default_factory=list)
 
     def trial(self, experiment: Experiment) -> RunFolder:
@@ -126,13 +128,12 @@ class Trainer:
         except Stopped as stopped:
             place = str(stopped).split(";")[0]
             raise Stopped(f"{name} {place}; the same command goes on") from None
-        leading = leading_score(experiment.dataset)
         what = f"lr {experiment.lr:g}, clip {experiment.clip_norm:g}, {experiment.readout}"
-        self.console.line(
-            f"{name}  ({what})  validation {format_score(leading, summary['validation'])}"
-            + (f"  test {format_score(leading, summary['test'][leading])}" if tested else "")
-            + f"  {duration(summary['seconds'])}"
-        )
+        scores = {"validation": summary["validation"]}
+        if tested:
+            scores["test"] = summary["test"][self.leading]
+        said = "  ".join(f"{of} {format_score(self.leading, s)}" for of, s in scores.items())
+        self.console.line(f"{name}  ({what})  {said}  {duration(summary['seconds'])}")
         return folder
 
 
@@ -184,7 +185,7 @@ def train_all(
     parameters = learned_parameters(build_network(spiking, info))
     layers = len(spiking.hidden)
     seeds = range(spiking.seed, spiking.seed + options.seeds)
-    trainer = Trainer(folder, seeds, console, tuned=options.trials > 1)
+    trainer = Trainer(folder, seeds, console, tuned=options.trials > 1, leading=info.score)
     chosen, trials = {}, {}
     for model, experiment in experiments.items():
         if model != "srnn":
@@ -197,11 +198,10 @@ def train_all(
     for model in options.baselines:
         entries[model] = list(trainer.entries([chosen[model]]))
     target = entries["srnn"][0].judged()
-    leading = leading_score(spiking.dataset)
     for model in options.baselines if options.match_accuracy else ():
         console.line(
-            f"looking for the smallest {model.upper()} with a validation {leading} of "
-            f"{format_score(leading, target)}",
+            f"looking for the smallest {model.upper()} with a validation {info.score} of "
+            f"{format_score(info.score, target)}",
             style="bold",
         )
         ladder = [replace(chosen[model], hidden=[width] * layers) for width in options.widths]
