@@ -35,19 +35,19 @@ class Look:
 def look_at(network: Network, dataset: SequenceDataset, index: int) -> Look:
     """Run one sequence and keep everything."""
     network = network.cpu()
-    inputs, title = task_of(dataset).sequence(network, index)
+    inputs, title_of = task_of(dataset).sequence(network, index)
     membranes = thresholds = None
     if isinstance(network, SRNN):
-        _, record = network(inputs, keep_spikes=True, keep_membranes=True)
+        outputs, record = network(inputs, keep_spikes=True, keep_membranes=True)
         names, traces = network.layer_names(), record.spikes
         inputs = first_ticks(inputs, network.ticks)  # as the first layer is given them
         membranes, thresholds = record.membranes[0][:, 0], _thresholds(network.layers[0], inputs)
     else:
-        _, record = network(inputs, keep_membranes=True)
+        outputs, record = network(inputs, keep_membranes=True)
         names, traces = [name for name, _ in network.named_layers()[:-1]], record.membranes
     activity = {"input": inputs[:, 0]}
     activity |= {name: trace[:, 0] for name, trace in zip(names, traces, strict=True)}
-    return Look(title, activity, membranes, thresholds)
+    return Look(title_of(outputs), activity, membranes, thresholds)
 
 
 def _thresholds(layer: Layer, inputs: Tensor) -> Tensor:

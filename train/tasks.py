@@ -5,7 +5,7 @@ episodes of the maze, which all have the same length and are learned from whole;
 are played on and on, side by side. Everything else that an experiment does is the same for all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import torch
@@ -54,8 +54,8 @@ class Task(Protocol):
         """Score a network, on the device that it is on."""
         ...
 
-    def sequence(self, network: Network, index: int) -> tuple[Tensor, str]:
-        """One sequence, [time, 1, channels], and what the network made of it."""
+    def sequence(self, network: Network, index: int) -> tuple[Tensor, Callable[[Tensor], str]]:
+        """One sequence, [time, 1, channels], and what to say of the network's outputs to it."""
         ...
 
     def observed(self, network: Network, batch_size: int) -> Iterator[Tensor]:
@@ -124,19 +124,23 @@ class Naming:
         for inputs, _ in SequenceLoader(self.dataset, batch_size):
             yield inputs
 
-    def sequence(self, network: Network, index: int) -> tuple[Tensor, str]:
-        """A sequence, and how its answer compares with the label."""
+    def sequence(self, network: Network, index: int) -> tuple[Tensor, Callable[[Tensor], str]]:
+        """A sequence, and how the answer compares with the label."""
         info = self.dataset.info
         inputs, targets = self.dataset.__getitems__([index])
-        predictions = network(inputs)[0].argmax(-1)
-        if info.streaming:
-            labelled = targets >= 0
-            right = float((predictions == targets)[labelled].float().mean())
-            answer = with_caveat(f"right at {100 * right:.0f} % of its labelled steps", info.caveat)
-        else:
-            true, predicted = info.classes[int(targets)], info.classes[int(predictions)]
-            answer = f"true {true}, predicted {predicted}"
-        return inputs, f"{info.title}, sequence {index}: {answer}"
+
+        def title(logits: Tensor) -> str:
+            predictions = logits.argmax(-1)
+            if info.streaming:
+                labelled = targets >= 0
+                right = 100 * float((predictions == targets)[labelled].float().mean())
+                answer = with_caveat(f"right at {right:.0f} % of its labelled steps", info.caveat)
+            else:
+                true, predicted = info.classes[int(targets)], info.classes[int(predictions)]
+                answer = f"true {true}, predicted {predicted}"
+            return f"{info.title}, sequence {index}: {answer}"
+
+        return inputs, title
 
 
 class Acting:
@@ -184,12 +188,13 @@ class Acting:
         for index, batch in enumerate(batches):
             yield play_the_same(network, self.dataset.rules, batch, index).observations
 
-    def sequence(self, network: Network, index: int) -> tuple[Tensor, str]:
+    def sequence(self, network: Network, index: int) -> tuple[Tensor, Callable[[Tensor], str]]:
         """What was seen in an episode, and what it earned."""
         beginning = self.dataset.begin([index])
         inputs, _, rewards = play_the_same(network, self.dataset.rules, beginning, 0)
         earned = format_score("reward", float(rewards.sum()))
-        return inputs, f"{self.dataset.info.title}, episode {index}: reward {earned}"
+        title = f"{self.dataset.info.title}, episode {index}: reward {earned}"
+        return inputs, lambda outputs: title
 
 
 def rehearse_sequences(network: Any, dataset: SequenceDataset, options: Experiment) -> None:
