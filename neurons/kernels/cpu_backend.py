@@ -152,6 +152,22 @@ def _level(forced: str | None) -> int:
     return LEVELS.index(forced)
 
 
+def library_at(forced: str | None) -> tuple[ctypes.CDLL, int]:
+    """The compiled library, and the number of the level to ask it for.
+
+    Args:
+        forced: one of ``LEVELS``; None for the highest there is.
+
+    Raises:
+        RuntimeError: where the library is missing.
+        ValueError: for a level that this machine lacks.
+    """
+    level = _level(forced)
+    library, _ = _load()
+    assert library is not None
+    return library, level
+
+
 class _Prepared:
     """A problem as the library wants it: contiguous, by pointers, in a struct."""
 
@@ -236,8 +252,7 @@ class _Prepared:
 
     def _scan(self, given: Tensor, inputs: Tensor, level: str | None) -> None:
         """Take a dense input for a sparse one if that is what it is: as given, and contiguous."""
-        library, _ = _load()
-        assert library is not None
+        library, index = library_at(level)
         rows = self.steps * self.batch
         # The row after the last says whether there are values other than 1.
         bits = torch.empty(rows + 1, -(-self.channels // 64), dtype=torch.int64)
@@ -246,8 +261,7 @@ class _Prepared:
         total = library.srnn_scan(
             *(inputs.data_ptr(), int(self.dtype == torch.float64), rows, self.channels),
             *(bits.data_ptr(), None if apart is None else apart.data_ptr()),
-            *(torch.get_num_threads(), ctypes.byref(others)),
-            _level(level),
+            *(torch.get_num_threads(), ctypes.byref(others), index),
         )
         bits[-1] = int(others.value > 0)
         if apart is not None:
@@ -257,8 +271,7 @@ class _Prepared:
 
     def run(self, function: str, level: str | None) -> None:
         """Call the library."""
-        index = _level(level)
-        library, _ = _load()
+        library, index = library_at(level)
         failed = getattr(library, function)(
             ctypes.byref(self.call), int(self.dtype == torch.float64), index
         )

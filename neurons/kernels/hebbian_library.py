@@ -152,9 +152,8 @@ class _Prepared:
         """Call the library."""
         if reason():
             raise RuntimeError(f"Cannot run the kernel 'cpu': {reason()}.")
-        index, double = cpu_backend._level(level), self.dtype == torch.float64
-        library, _ = cpu_backend._load()
-        assert library is not None
+        library, index = cpu_backend.library_at(level)
+        double = self.dtype == torch.float64
         if library.srnn_hebbian(ctypes.byref(self.call), int(backward), int(double), index):
             raise MemoryError("The kernel 'cpu' could not allocate its memory.")
 
