@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib import resources
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, set_parsing_settings
 
@@ -215,18 +215,12 @@ def parse_eval(arguments: Sequence[str]) -> tuple[RunFolder, str | None, int | N
         ConfigError: for a wrong flag, or a folder without a run.
         SystemExit: after ``--help``.
     """
-    parser = Parser(
-        prog="srnn-eval",
-        description="Score a run again on its test set, from its folder.",
-        exit_on_error=False,
-    )
-    parser.add_argument("run", type=str, help="Folder of the run.")
+    parser = _run_parser("srnn-eval", "Score a run again on its test set, from its folder.")
     parser.add_argument("--data_dir", type=str | None, help="Folder of the data sets, if it moved.")
     parser.add_argument(
         "--games", type=int | None, help="How many games to play, for a player of games."
     )
-    given = parser.parse_args([a.replace("--data-dir", "--data_dir") for a in arguments])
-    folder = _run_in(given.run)
+    given, folder = _parse_run(parser, arguments)
     if given.games is not None and given.games < 1:
         raise ConfigError(f"--games must be positive; got {given.games}.")
     return folder, given.data_dir, given.games
@@ -242,25 +236,35 @@ def parse_watch(arguments: Sequence[str]) -> tuple[RunFolder, int, int]:
         ConfigError: for a wrong flag, or a folder without a run.
         SystemExit: after ``--help``.
     """
-    parser = Parser(
-        prog="srnn-watch",
-        description="Write a film of a game that a run's network plays, beside its raster.",
-        exit_on_error=False,
+    parser = _run_parser(
+        "srnn-watch", "Write a film of a game that a run's network plays, beside its raster."
     )
-    parser.add_argument("run", type=str, help="Folder of the run.")
     parser.add_argument("--game_number", type=int, default=0, help="Which of the test games.")
     parser.add_argument("--steps", type=int, default=300, help="Steps to show, from the first on.")
-    given = parser.parse_args([a.replace("--game-number", "--game_number") for a in arguments])
+    given, folder = _parse_run(parser, arguments)
     if given.steps < 1:
         raise ConfigError(f"--steps must be positive; got {given.steps}.")
-    return _run_in(given.run), given.game_number, given.steps
+    return folder, given.game_number, given.steps
 
 
-def _run_in(path: str) -> RunFolder:
-    folder = RunFolder(Path(path))
+def _run_parser(command: str, description: str) -> Parser:
+    """A parser of a command that is given the folder of a run."""
+    parser = Parser(prog=command, description=description, exit_on_error=False)
+    parser.add_argument("run", type=str, help="Folder of the run.")
+    return parser
+
+
+def _parse_run(parser: Parser, arguments: Sequence[str]) -> tuple[Any, RunFolder]:
+    """Read such a command's line: what was given, and the folder, in which there is a run."""
+    underscored = [
+        re.sub("^--[a-z-]+", lambda match: "--" + match[0][2:].replace("-", "_"), argument)
+        for argument in arguments
+    ]
+    given = parser.parse_args(underscored)
+    folder = RunFolder(Path(given.run))
     if not (folder.path / CONFIG).is_file():
         raise ConfigError(f"There is no run in {folder.path}: give a folder that srnn-train made.")
-    return folder
+    return given, folder
 
 
 def _parse_with(defaults: list[Path], arguments: list[str]) -> Experiment:
