@@ -21,9 +21,13 @@ CHILD = Path(__file__).with_name("disturbed.py")
 
 
 @pytest.fixture
-def tiny(tmp_path):
-    """Give the flags of a tiny run under the test's own folder, followed by others."""
-    return lambda *flags: [*TINY, "--run-dir", str(tmp_path), *map(str, flags)]
+def tiny(request, tmp_path):
+    """Give the flags of a tiny run under the test's own folder, followed by others.
+
+    A module with other tiny runs has flags of its own, called TINY.
+    """
+    own = getattr(request.module, "TINY", TINY)
+    return lambda *flags: [*own, "--run-dir", str(tmp_path), *map(str, flags)]
 
 
 @pytest.fixture
@@ -35,15 +39,22 @@ def without_plots(monkeypatch):
 
 
 @pytest.fixture
-def train(tiny, without_plots, tmp_path):
+def train_and_draw(tiny, tmp_path):
     """Run srnn-train, which has to succeed, and give its folder."""
     from srnn.train.main import train as command
 
     def run(*flags, name="run"):
         assert command(tiny(*flags, "--name", name)) == 0
-        return tmp_path / "recall" / name
+        (folder,) = tmp_path.glob(f"*/{name}")
+        return folder
 
     return run
+
+
+@pytest.fixture
+def train(train_and_draw, without_plots):
+    """The same, but for the plots."""
+    return train_and_draw
 
 
 @pytest.fixture

@@ -42,19 +42,9 @@ def episodes() -> MazeEpisodes:
 
 
 @pytest.fixture
-def tiny(tmp_path):
-    return lambda *flags: [*TINY, "--run-dir", str(tmp_path), *map(str, flags)]
-
-
-@pytest.fixture
-def train(tiny, tmp_path):
-    from srnn.train.main import train as command
-
-    def run(*flags, name="run"):
-        assert command(tiny(*flags, "--name", name)) == 0
-        return tmp_path / "maze" / name
-
-    return run
+def train(train_and_draw):
+    """Plots and all."""
+    return train_and_draw
 
 
 # ------------------------------------------------------------------------------------- playing
