@@ -96,6 +96,19 @@ def test_importing_the_neurons_brings_in_no_heavy_library():
     assert run(code) == "[]"
 
 
+@pytest.mark.skipif(find_spec("torchrl") is None, reason="needs torchrl")
+@pytest.mark.parametrize("before", [None, "fork"])
+def test_games_leave_alone_how_processes_start(before):
+    """torchrl has all loaders of a program start their workers by "spawn"."""
+    code = f"""
+import multiprocessing
+multiprocessing.set_start_method({before!r}, force=True)
+import srnn.train.ppo
+print(multiprocessing.get_start_method(allow_none=True))
+"""
+    assert run(code) == str(before)
+
+
 def test_the_public_names_load_on_first_use():
     assert dir(srnn) == sorted(srnn.__all__)
     for name in srnn.__all__:

@@ -4,10 +4,10 @@ from typing import Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
-from torchrl.data import Binary, Categorical, Composite, Unbounded
-from torchrl.envs import EnvBase
 
 from srnn.datasets.games import GameInfo, Games
+
+from ._torchrl import Binary, Categorical, Composite, EnvBase, Unbounded
 
 
 class GamesEnv(EnvBase):

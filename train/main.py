@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 
+from .allocator import keep_freed_memory
 from .errors import ConfigError, NotFiniteError, Stopped
 
 _FILE_ERRORS = (
@@ -120,6 +121,7 @@ def _answer(
     for package in ("jsonargparse", "lightning", "torchmetrics", "matplotlib", "rich"):
         if find_spec(package) is None:
             return _fail(name, f'{package} is missing: pip install "srnn[train]" brings it.', 2)
+    keep_freed_memory()
     # Outside of the training proper, which has its own way to stop.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     after_stop, after_failed_write = _ADVICE[name]

@@ -16,10 +16,10 @@ from tensordict import TensorDictBase
 from tensordict.nn import TensorDictModuleBase
 from torch import Tensor
 from torch.distributions import Categorical
-from torchrl.envs import EnvBase
 
 from srnn.states import tensors, with_tensors
 
+from ._torchrl import EnvBase
 from .build import Network
 
 

@@ -46,11 +46,10 @@ from tensordict.nn import (
 )
 from torch import Tensor, nn
 from torch.distributions import Categorical
-from torchrl.objectives import ClipPPOLoss
-from torchrl.objectives.value.functional import generalized_advantage_estimate
 
 from srnn.datasets.games import Games, GameSet
 
+from ._torchrl import ClipPPOLoss, generalized_advantage_estimate
 from .build import Network
 from .config import Experiment
 from .game_scores import GameScores

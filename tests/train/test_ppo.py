@@ -118,7 +118,7 @@ def test_flags_without_a_meaning(flags, sentence, tiny, capsys):
 def test_a_missing_package_is_named(module, tiny, capsys, monkeypatch):
     from srnn.train.main import train as command
 
-    for own in ("gaming", "games_env", "player", "ppo"):
+    for own in ("_torchrl", "gaming", "games_env", "player", "ppo"):
         monkeypatch.delitem(sys.modules, f"srnn.train.{own}", raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     missing = module.partition(".")[0]
