@@ -172,9 +172,8 @@ def read_batch(batch: EventBatch, *, timewise: bool = False) -> Input:
     if isinstance(batch.events, Bits):
         words = batch.events.words
         pieces = words.cpu().reshape(blocks, rows, words.shape[1])
-        ones = torch.zeros(blocks, width, dtype=torch.float64)
-        for block, piece in zip(ones, pieces, strict=True):
-            block.copy_(_count_bits(piece)[:width])
+        counts = [_count_bits(piece)[:width] for piece in pieces]
+        ones = torch.stack(counts) if counts else torch.zeros(0, width, dtype=torch.float64)
         ones = ones.to(words.device)
         return Input(ones, ones, torch.zeros_like(ones), rows)
     offsets, channels, values = batch.events

@@ -63,7 +63,10 @@ def fires_ones(neuron: Any) -> bool:
     """Whether its spikes are 0 or 1 for certain, so that nobody has to look."""
     graded = getattr(neuron, "graded_spikes_factor", None)
     known = isinstance(getattr(neuron, "spike_grad", None), Surrogate)
-    return known and (graded is None or bool((torch.as_tensor(graded) == 1).all()))
+    if not known or graded is None:
+        return known
+    graded = torch.as_tensor(graded)
+    return bool(graded.item() == 1) if graded.numel() == 1 else bool((graded == 1).all())
 
 
 def _previous_features(neuron: Any, spikes: Tensor, leading: int) -> int:
@@ -106,7 +109,7 @@ def sequence_terms(
         return terms
     if reset is None and not call.timewise:
         into = None if state is None else read(state.spikes[None].to(spikes), features)
-        previous = sent.shift(read(spikes[-1:], features), into)
+        previous = sent.shift(read(spikes[-1:], features, binary=binary), into)
     else:
         first = torch.zeros_like(spikes[:1]) if state is None else state.spikes[None].to(spikes)
         shifted = torch.cat([first, spikes[:-1]])
@@ -230,14 +233,22 @@ LAYER = Kind(
 # -------------------------------------------------------------------------------- srnn.Readout
 
 
-def _reduction(readout: Any, steps: Tensor, rows: int, fired: Tensor | None) -> dict[str, Term]:
+def _reduction(
+    readout: Any, steps: Tensor | int, blocks: int, rows: int, fired: Tensor | None
+) -> dict[str, Term]:
     """What reducing the trace over time takes.
 
     softmax-sum: c - 1 additions for the sum of exponentials of c classes, c divisions, c additions
     to the running sum; mean: c additions; count: one for every output spike.
+
+    Args:
+        readout: the layer.
+        steps: that count in each block.
+        blocks: how many there are.
+        rows: sequences.
+        fired: output spikes in each block.
     """
     classes = readout.projection.out_features
-    blocks = len(steps)
     if readout.reduction == "softmax-sum":
         each = steps * rows
         return {"reduction": work(blocks, ac=each * (2 * classes - 1), mac=each * classes)}
@@ -255,8 +266,11 @@ def _count_readout(call: Call) -> Terms:
     fired = call.output[2]
     time, batch = inputs.shape[:2]
     start = 0 if state is None else state.steps
-    counted = (torch.arange(start, start + time) >= readout.burn_in).double()
-    steps = counted if call.timewise else counted.sum()[None]
+    early = min(max(readout.burn_in - start, 0), time)  # steps of the burn-in
+    steps: Tensor | int = time - early
+    blocks = 1
+    if call.timewise:
+        steps, blocks = (torch.arange(time) >= early).double(), time
     spikes = None
     if fired is not None:
         neurons = None if state is None else state.neurons
@@ -264,14 +278,16 @@ def _count_readout(call: Call) -> Terms:
         own = sequence_terms(call, readout.neuron, inputs, fired, neurons, reset)
         terms = add(terms, own)
         # Every spike of the steps that count, not those of the burn-in.
-        late = fired.detach() * counted.to(fired)[:, None, None]
-        spikes = late.count_nonzero((1, 2)) if call.timewise else late.count_nonzero()[None]
+        late = fired.detach()[early:]
+        if call.timewise:
+            spikes = torch.cat([steps.new_zeros(early), late.count_nonzero((1, 2))])
+        else:
+            spikes = late.count_nonzero()[None]
     elif isinstance(readout.neuron, LI):
-        blocks = len(steps)
         updates = time * batch * readout.neuron.neurons / max(blocks, 1)
         formula = formula_of(readout.neuron, call.name)
         terms = add(terms, formula(readout.neuron, updates, torch.zeros(blocks)))
-    return add(terms, _reduction(readout, steps, batch, spikes))
+    return add(terms, _reduction(readout, steps, blocks, batch, spikes))
 
 
 READOUT = Kind(
