@@ -15,7 +15,7 @@ from srnn.datasets import Info, Splits
 
 from . import plots, wandb_log
 from .build import build_data, build_network
-from .config import Experiment, kind_of_task
+from .config import Experiment
 from .console import Console, counted, duration, first_process, percent, with_caveat
 from .device import device_and_reason
 from .errors import ConfigError
@@ -106,17 +106,6 @@ def _train(experiment: Experiment, resumed: RunFolder | None, console: Console) 
         experiment = matched(experiment, splits.info)
     threads = choose_threads(experiment, splits.info.channels)
     network = build_network(experiment, splits.info)
-    processes = experiment.devices * experiment.num_nodes
-    if processes > 1 and experiment.tbptt:
-        raise ConfigError(
-            "--tbptt updates several times a batch, which processes in parallel cannot: leave it "
-            "out, or use --devices 1."
-        )
-    if processes > 1 and kind_of_task(experiment.dataset) == "games":
-        raise ConfigError(
-            "Games are learned by several updates a batch, which processes in parallel cannot: use "
-            "--devices 1."
-        )
     if resumed is not None:
         check_fits(network, resumed.last)
         resumed.check_drawn(splits.train.drawn)

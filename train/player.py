@@ -24,12 +24,13 @@ from .build import Network
 
 
 class Player(TensorDictModuleBase):
-    """Plays games side by side, and draws its actions by torch's own random numbers.
+    """Plays games side by side, and draws its actions.
 
     Args:
         network: with a readout at every step, of the actions' scores and the value.
         places: number of games.
         channels: of what is seen of one.
+        draws: random numbers, on the CPU; None for torch's own.
 
     Attributes:
         state: what the network remembers of every game; None before the first step.
@@ -38,8 +39,11 @@ class Player(TensorDictModuleBase):
     in_keys = ("observation", "began")
     out_keys = ("action", "log_prob", "value")
 
-    def __init__(self, network: Network, places: int, channels: int) -> None:
+    def __init__(
+        self, network: Network, places: int, channels: int, draws: torch.Generator | None = None
+    ) -> None:
         super().__init__()
+        self._draws = draws
         # In a tuple, so that no weights are registered twice.
         self._network = (network,)
         self._shape = (1, places, channels)
@@ -52,7 +56,7 @@ class Player(TensorDictModuleBase):
         begin = time.perf_counter()
         outputs, self.state = self._run(tensordict["observation"], tensordict["began"])
         policy = Categorical(logits=outputs[:, :-1])
-        action = policy.sample()
+        action = policy.probs.multinomial(1, generator=self._draws)[:, 0]
         tensordict["action"] = action
         tensordict["log_prob"] = policy.log_prob(action)
         tensordict["value"] = outputs[:, -1:]

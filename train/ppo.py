@@ -31,12 +31,17 @@ network's memory go on: what comes after it has nothing to do with what led to i
 
 The advantages and the loss are torchrl's.
 
-Source: Schulman et al. 2016 (GAE), 2017 (PPO); defaults of CleanRL's ``ppo_atari_lstm``.
+Of several processes each plays games of its own, draws random numbers of its own, and learns from
+what it has seen; the gradients of an update are averaged, and the weights stay the same in all.
+
+Source: Schulman et al. 2016 (GAE), 2017 (PPO); defaults of CleanRL's ``ppo_atari_lstm``; Wijmans et
+al. 2020 (several processes).
 """
 
 import time
 from typing import Any
 
+import numpy as np
 import torch
 from tensordict import TensorDict, TensorDictBase
 from tensordict.nn import (
@@ -112,7 +117,9 @@ class PPO(Learner):
         self.env: GamesEnv
         self.player: Player
         self.now: TensorDictBase | None = None
-        self._position: dict[str, Any] | None = None
+        self._positions: list[dict[str, Any]] | None = None
+        self._draws = torch.Generator()
+        self._process, self._processes = 0, 1
         self._criterion = _criterion(options)
         self._scored: Tensor
         self._seconds = {"playing": 0.0, "updating": 0.0}
@@ -120,10 +127,18 @@ class PPO(Learner):
 
     def setup(self, stage: str) -> None:
         """Set the games up."""
+        self.take_share(self.trainer.global_rank, self.trainer.world_size)
+
+    def take_share(self, process: int, processes: int) -> None:
+        """Set up the games that are those of one of several processes."""
+        self._process, self._processes = process, processes
         places = self.options.batch_size
-        self.games = Games(self.set.make(places), places, self.set.endless)
+        own = self.set.endless[process::processes]
+        self.games = Games(self.set.make(places), places, own)
         self.env = GamesEnv(self.games, self._game)
-        self.player = Player(self.network, places, self._game.channels)
+        (seed,) = np.random.SeedSequence([self.options.seed, process]).generate_state(1)
+        self._draws.manual_seed(int(seed))
+        self.player = Player(self.network, places, self._game.channels, self._draws)
         self._scored = torch.zeros(places)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
@@ -148,11 +163,13 @@ class PPO(Learner):
 
     def _begin(self) -> None:
         """Begin the first games, or go on with those of a checkpoint."""
-        if self._position is not None:
-            self.games.restore(self._position["games"])
-            self.player.remember(self._position["state"])
-            self._scored = self._position["scored"]
-            self._position = None
+        if self._positions is not None:
+            position = self._positions[self._process]
+            self.games.restore(position["games"])
+            self.player.remember(position["state"])
+            self._scored = position["scored"]
+            self._draws.set_state(position["draws"])
+            self._positions = None
         self.now = self.env.reset()
 
     def _finish_games(self, played: TensorDictBase) -> Tensor:
@@ -176,7 +193,7 @@ class PPO(Learner):
         )
         began = time.perf_counter()
         for _ in range(options.passes):
-            order = torch.randperm(played.shape[1])
+            order = torch.randperm(played.shape[1], generator=self._draws)
             for places in order.tensor_split(options.parts):
                 part = TensorDict(
                     {
@@ -214,17 +231,23 @@ class PPO(Learner):
         self.scores.update(play_games(self.network, self.set, seeds.tolist()).scores)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add where the games are, and what the network remembers of them."""
-        if self.now is not None:
-            checkpoint["games"] = {
-                "games": self.games.position(),
-                "state": self.player.remembered(),
-                "scored": self._scored,
-            }
+        """Add where the games of every process are, and what the network remembers of them."""
+        if self.now is None:
+            return
+        own = {
+            "games": self.games.position(),
+            "state": self.player.remembered(),
+            "scored": self._scored,
+            "draws": self._draws.get_state(),
+        }
+        positions: list[Any] = [own] * self._processes
+        if self._processes > 1:
+            torch.distributed.all_gather_object(positions, own)
+        checkpoint["games"] = positions
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the games' position, to go on from with the next batch."""
-        self._position = checkpoint.get("games")
+        self._positions = checkpoint.get("games")
 
     def note(self) -> str:
         """Say how fast it went since the last note: steps of games in a second of training."""
@@ -233,7 +256,7 @@ class PPO(Learner):
         seconds["playing"] -= acting
         total = sum(seconds.values())
         shares = ", ".join(f"{name} {part / total:.0%}" for name, part in seconds.items())
-        speed, self._steps = self._steps / total, 0
+        speed, self._steps = self._steps * self._processes / total, 0
         self._seconds = dict.fromkeys(self._seconds, 0.0)
         return f"{speed:.0f} steps a second ({shares})"
 

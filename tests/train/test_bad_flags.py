@@ -43,7 +43,6 @@ from srnn.train import main
         ("--name ..", "--name must be the name of a folder"),
         ("--config nowhere.yaml", "There is no recipe 'nowhere.yaml': give the path of a YAML"),
         ("--resume nowhere", "--resume nowhere: there is no run with a checkpoint in this folder"),
-        ("--devices 2 --tbptt 5", "--tbptt updates several times a batch, which processes"),
         ("--num-nodes 2", "A run on several nodes needs a --name that all of them know."),
         ("--accelerator cuda", "--accelerator cuda: this machine has no such device"),
         ("--input-gain -1", "--input-gain must be positive; got -1.0."),

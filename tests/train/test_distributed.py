@@ -16,24 +16,28 @@ COMMAND = Path(sys.executable).with_name("srnn-train")
 @pytest.mark.slow
 @pytest.mark.skipif(not COMMAND.exists(), reason="needs the installed command")
 @pytest.mark.parametrize(
-    ("torchrun", "stages"),
-    [(False, [""]), (False, ["", "retrain"]), (True, ["", "retrain"])],
-    ids=["by itself", "by itself, retrained", "by torchrun, retrained"],
+    ("torchrun", "flags", "stages"),
+    [
+        (False, [], [""]),
+        (False, ["--tbptt", "7"], [""]),
+        (False, ["--retrain"], ["", "retrain"]),
+        (True, ["--retrain"], ["", "retrain"]),
+    ],
+    ids=["by itself", "several updates a batch", "retrained", "by torchrun, retrained"],
 )
 def test_two_processes_train_as_one_with_batches_twice_as_large(
-    torchrun, stages, tiny, train, tmp_path
+    torchrun, flags, stages, tiny, train, tmp_path
 ):
-    retrain = ["--retrain"] * (len(stages) - 1)
-    flags = tiny("--devices", 2, "--accelerator", "cpu", "--batch-size", 8, "--name", "two")
+    two = tiny("--devices", 2, "--accelerator", "cpu", "--batch-size", 8, "--name", "two", *flags)
     launcher = [COMMAND.with_name("torchrun"), "--standalone", "--nproc-per-node", "2"]
-    command = [*(launcher if torchrun else []), COMMAND, *flags, *retrain]
+    command = [*(launcher if torchrun else []), COMMAND, *two]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     if not torchrun:  # which has remarks of its own
         assert done.stderr == ""
     assert done.stdout.count("\nrun       ") == 1
     assert [path.name for path in (tmp_path / "recall").iterdir()] == ["two"]
-    two, one = tmp_path / "recall" / "two", train(*retrain, name="one")
+    two, one = tmp_path / "recall" / "two", train(*flags, name="one")
     for stage in stages:
         folders = (two / stage, one / stage)
         weights = [read_checkpoint(f / "checkpoints/last.ckpt")["state_dict"] for f in folders]

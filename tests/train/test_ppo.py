@@ -73,7 +73,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(flags, train, tiny, tmp_pat
     one, other = (
         torch.load(f / "checkpoints/last.ckpt", weights_only=True) for f in (whole, again)
     )
-    assert one["games"]["games"]["seeds"].tolist() == other["games"]["games"]["seeds"].tolist()
+    seeds = [position["games"]["seeds"].tolist() for (position,) in (one["games"], other["games"])]
+    assert seeds[0] == seeds[1]
     for name, weights in one["state_dict"].items():
         assert torch.equal(weights, other["state_dict"][name]), name
 
@@ -124,14 +125,6 @@ def test_a_missing_package_is_named(module, tiny, capsys, monkeypatch):
     missing = module.partition(".")[0]
     assert command(tiny("--name", "run")) == 2
     assert f'{missing} is missing: pip install "srnn[pong]" brings it.' in capsys.readouterr().err
-
-
-def test_several_devices_are_refused(tiny, capsys):
-    """Their gradients would not be shared after the first update of a batch."""
-    from srnn.train.main import train as command
-
-    assert command(tiny("--devices", "2", "--accelerator", "cpu", "--name", "two")) == 2
-    assert "Games are learned by several updates a batch" in capsys.readouterr().err
 
 
 def test_what_a_run_leaves_behind(train, capsys):
