@@ -21,9 +21,15 @@ as its seed says; it ends when it is over, or is broken off after half an hour (
 Events tell what moves and nothing of what stands still: where its own racket is, a player has to
 remember. From a single frame it cannot see where a ball is going; with the difference it can.
 
-In Pong, only the playfield is seen (rows 34 to 194 of 210), and what a player can do is stay, up
-and down; the other three of its six buttons do the same. Every other game has all of its own
-actions and the whole screen.
+In Pong, only the playfield is seen (rows 34 to 194 of 210); of every other game, the whole screen.
+
+**Actions.** What a player can do is one of
+
+| actions   | in Pong           | what they are                                                    |
+|-----------|-------------------|------------------------------------------------------------------|
+| `few`     | 3: stay, up, down | none of which does the same as another; there for Pong alone     |
+| `minimal` | 6                 | those that the game knows                                        |
+| `full`    | 18                | all that the console's joystick and button can do                |
 
 Needs ale-py, which ``pip install "srnn[pong]"`` brings, with the games in it.
 
@@ -59,21 +65,59 @@ class View(NamedTuple):
         size: height and width to which the screen is scaled.
         rows: rows of it that are seen.
         background: brightness that counts as nothing, in grey levels.
-        actions: ALE's numbers of the actions; None for all that the game has.
-        names: what they are called.
     """
 
     size: tuple[int, int]
     rows: slice
     background: int
-    actions: tuple[int, ...] | None
-    names: tuple[str, ...] = ()
 
 
-PONG = View((70, 40), slice(11, 65), 87, (0, 2, 3), ("stay", "up", "down"))
+PONG = View((70, 40), slice(11, 65), 87)
 """The playfield of Pong, a third as high and a quarter as wide as on the screen: 54 x 40."""
-OTHER = View((84, 84), slice(0, 84), 0, None)
+OTHER = View((84, 84), slice(0, 84), 0)
 """Any other game, as is usual."""
+
+
+class Actions(NamedTuple):
+    """What can be done in a game.
+
+    Attributes:
+        names: what the actions are called.
+        numbers: ALE's numbers of them.
+        full: whether these count all actions of the console, or those that the game knows.
+    """
+
+    names: tuple[str, ...]
+    numbers: NDArray[np.int32]
+    full: bool
+
+
+FEW = {"pong": {"stay": 0, "up": 2, "down": 3}}
+"""Of a game's minimal actions, by ALE's numbers, those that suffice."""
+
+
+def actions_of(game: str, which: str) -> Actions:
+    """The actions of a game.
+
+    Raises:
+        DataError: There are no such actions.
+    """
+    from ale_py import ALEInterface, LoggerMode, roms
+
+    if which == "few" and game in FEW:
+        return Actions(tuple(FEW[game]), np.array([*FEW[game].values()], dtype=np.int32), False)
+    if which not in ("minimal", "full"):
+        few = "few, " if game in FEW else ""
+        raise DataError(f"actions must be {few}minimal or full for {game}, not {which!r}.")
+    ALEInterface.setLoggerMode(LoggerMode.Error)
+    emulator = ALEInterface()
+    path = roms.get_rom_path(game)
+    assert path is not None
+    emulator.loadROM(path)
+    full = which == "full"
+    found = emulator.getLegalActionSet() if full else emulator.getMinimalActionSet()
+    names = tuple(action.name.lower() for action in found)
+    return Actions(names, np.arange(len(names), dtype=np.int32), full)
 
 
 def events(pair: Tensor, background: int) -> Tensor:
@@ -108,6 +152,7 @@ class AtariWorld:
         game: Name, as ALE spells it: ``"pong"``.
         places: Number of games.
         view: What is seen of it.
+        actions: What can be done in it.
         observation: One of `OBSERVATIONS`.
         sticky: Probability that an action is replaced by the one before.
 
@@ -116,10 +161,17 @@ class AtariWorld:
     """
 
     def __init__(
-        self, game: str, places: int, *, view: View, observation: str, sticky: float
+        self,
+        game: str,
+        places: int,
+        *,
+        view: View,
+        actions: Actions,
+        observation: str,
+        sticky: float,
     ) -> None:
-        self._emulator = _emulator(game, places, sticky, size=view.size, frames=2)
-        self._actions = _actions(self._emulator, view)
+        self._emulator = _emulator(game, places, actions, sticky, size=view.size, frames=2)
+        self._actions = actions.numbers
         self._view = view
         self._encode = OBSERVATIONS[observation][1]
 
@@ -149,6 +201,7 @@ class AtariWorld:
 def _emulator(
     game: str,
     places: int,
+    actions: Actions,
     sticky: float,
     *,
     size: tuple[int, int],
@@ -170,24 +223,18 @@ def _emulator(
         grayscale=not colours,
         reward_clipping=False,
         repeat_action_probability=sticky,
+        full_action_space=actions.full,
     )
 
 
-def _actions(emulator: Any, view: View) -> NDArray[np.int32]:
-    """ALE's numbers of the actions."""
-    known = range(emulator.single_action_space.n)
-    return np.array(known if view.actions is None else view.actions, dtype=np.int32)
-
-
 def _screens(
-    game: str, view: View, sticky: float, seed: int, actions: Sequence[int]
+    game: str, actions: Actions, sticky: float, seed: int, taken: Sequence[int]
 ) -> Iterator[NDArray[np.uint8]]:
     """The whole screen, in colours, after each action of a game."""
-    emulator = _emulator(game, 1, sticky, size=SCREEN, frames=1, colours=True)
-    numbers = _actions(emulator, view)
+    emulator = _emulator(game, 1, actions, sticky, size=SCREEN, frames=1, colours=True)
     emulator.reset(seed=np.array([seed]))
-    for action in actions:
-        screens, *_ = emulator.step(numbers[[action]])
+    for action in taken:
+        screens, *_ = emulator.step(actions.numbers[[action]])
         yield screens.reshape(*SCREEN, 3)
 
 
@@ -207,6 +254,7 @@ def atari(
     game: str,
     *,
     observation: Observation = "events",
+    actions: Literal["few", "minimal", "full"] | None = None,
     sticky: float = 0.0,
     steps: int = 64,
     train: int = 2048,
@@ -219,6 +267,8 @@ def atari(
     Args:
         game: Its name, as ALE spells it: ``"breakout"``.
         observation: What is seen of it: ``"events"``, ``"difference"`` or ``"frame"``.
+        actions: What can be done in it: ``"few"``, ``"minimal"`` or ``"full"``; None for the first
+            of them that there is.
         sticky: Probability that an action is replaced by the one before.
         steps: Steps of a stretch, within which one learns from what came of an action.
         train: Stretches that make an epoch.
@@ -237,6 +287,7 @@ def atari(
         raise DataError(f"sticky must be a probability below 1, not {sticky}.")
     _check_game(game)
     view = PONG if game == "pong" else OTHER
+    can_do = actions_of(game, actions or ("few" if game in FEW else "minimal"))
     height = len(range(*view.rows.indices(view.size[0])))
     shape = (OBSERVATIONS[observation][0], height, view.size[1])
     info = GameInfo(
@@ -244,7 +295,7 @@ def atari(
         title=f"Atari {game.replace('_', ' ').title()}",
         channels=int(np.prod(shape)),
         steps=steps,
-        classes=view.names or _all_actions(game),
+        classes=can_do.names,
         streaming=True,
         split=said_split(steps, train, valid, test),
         encoding=f"{observation} of {shape[1]} x {shape[2]} pixels, four frames a step"
@@ -257,22 +308,11 @@ def atari(
         signs=True,
         points=game == "pong",
     )
-    make = partial(AtariWorld, game, view=view, observation=observation, sticky=sticky)
-    screens = partial(_screens, game, view, sticky)
+    options: dict[str, Any] = {"actions": can_do, "observation": observation, "sticky": sticky}
+    make = partial(AtariWorld, game, view=view, **options)
+    screens = partial(_screens, game, can_do, sticky)
     sizes = {"train": train, "valid": valid, "test": test}
     return game_splits(info, make, screens, **sizes, task_seed=task_seed)
-
-
-def _all_actions(game: str) -> tuple[str, ...]:
-    """The names of all actions that a game has."""
-    from ale_py import ALEInterface, LoggerMode, roms
-
-    ALEInterface.setLoggerMode(LoggerMode.Error)
-    emulator = ALEInterface()
-    path = roms.get_rom_path(game)
-    assert path is not None
-    emulator.loadROM(path)
-    return tuple(action.name.lower() for action in emulator.getMinimalActionSet())
 
 
 pong = partial(atari, "pong")

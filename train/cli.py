@@ -174,11 +174,16 @@ def parse(arguments: Sequence[str]) -> tuple[Experiment, RunFolder | None]:
     return resumed, folder
 
 
+_LIKE = {"atari": "pong"}
+"""Families of data sets without recipes of their own, and those whose recipes they take."""
+
+
 def _recipes(arguments: Sequence[str]) -> list[Path]:
     """Find the recipes of a data set and a model; a later one goes before an earlier one."""
     dataset = _value_of("dataset", arguments) or Experiment.dataset
     model = _value_of("model", arguments) or Experiment.model
     family = dataset.partition(":")[0]
+    family = _LIKE.get(family, family)
     return [
         file
         for name in (family, model, f"{family}-{model}")

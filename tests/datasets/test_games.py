@@ -240,6 +240,8 @@ def test_no_two_parts_or_tasks_share_a_game():
     [
         ("atari:pongg", {}, "There is no Atari game 'pongg'; there are"),
         ("pong", {"observation": "sound"}, "observation must be one of events, difference, frame"),
+        ("pong", {"actions": "none"}, "actions must be few, minimal or full for pong, not 'none'"),
+        ("atari:breakout", {"actions": "few"}, "actions must be minimal or full for breakout"),
         ("pong", {"sticky": 1.0}, "sticky must be a probability below 1"),
         ("pong", {"steps": 0}, "steps"),
         ("pong", {"task_seed": 8}, "task_seed must be below 8"),
@@ -261,6 +263,26 @@ def test_a_set_gives_seeds():
     games = GameSet(load("pong").info, Counting, lambda seed, actions: iter(()), 50, 4)
     seeds, nothing = games.__getitems__([0, 3])
     assert (seeds.tolist(), nothing.tolist()) == ([50, 53], [0, 0])
+
+
+@pytest.mark.parametrize(("which", "count"), [("minimal", 6), ("full", 18)])
+def test_an_action_does_the_same_in_every_set_of_actions(which, count):
+    few, more = (load("pong", actions=actions).train for actions in ("few", which))
+    assert len(more.info.classes) == count
+    # ALE calls up and down what a joystick is turned to.
+    numbers = torch.tensor([more.info.classes.index(name) for name in ("noop", "right", "left")])
+    actions = draw_actions(6, 60, 2, 3)
+    games = [Games(each.make(2), 2, each.endless) for each in (few, more)]
+    for each in games:
+        each.begin()
+    for action in actions:
+        one, other = games[0].step(action), games[1].step(numbers[action])
+        assert torch.equal(one.observations, other.observations)
+    screens = [
+        np.stack(list(each.screens(9, taken.tolist())))
+        for each, taken in ((few, actions[:, 0]), (more, numbers[actions[:, 0]]))
+    ]
+    assert (screens[0] == screens[1]).all()
 
 
 def test_the_screens_of_a_game_are_those_of_what_was_seen():

@@ -47,8 +47,7 @@ def test_every_recipe_says_what_it_is_and_every_data_set_has_one():
         if model is not None:  # found by the names of data set and model, or of the model alone
             assert name == (f"{named[name]}-{model}" if named[name] else model)
     assert {name for name, dataset in named.items() if dataset is None} == set(MODELS)
-    families = {named.pop(family) for family in ("atari", "gym")}  # recipes of all their members
-    assert families == {"atari:breakout", "gym:CartPole-v1"}
+    assert named.pop("gym") == "gym:CartPole-v1"  # the recipe of all its members
     assert set(named.values()) - {None} == set(DATASETS)
     assert all(named[dataset] == dataset for dataset in DATASETS)
 
@@ -56,7 +55,11 @@ def test_every_recipe_says_what_it_is_and_every_data_set_has_one():
 def test_games_and_environments_have_flags_of_their_own():
     assert parsed("--game", "breakout") == parsed("--dataset", "atari:breakout")
     assert parsed("--env", "CartPole-v1") == parsed("--dataset=gym:CartPole-v1")
-    assert parsed("--game", "seaquest").hidden == [256]  # by the recipe of the family
+    # By the recipes of Pong.
+    seaquest, pong = (
+        parsed("--dataset", name, "--model", "lstm") for name in ("atari:seaquest", "pong")
+    )
+    assert vars(seaquest) == vars(pong) | {"dataset": "atari:seaquest"}
 
 
 def test_settings_of_games_are_refused_elsewhere():
