@@ -21,7 +21,8 @@ as its seed says; it ends when it is over, or is broken off after half an hour (
 Events tell what moves and nothing of what stands still: where its own racket is, a player has to
 remember. From a single frame it cannot see where a ball is going; with the difference it can.
 
-In Pong, only the playfield is seen (rows 34 to 194 of 210); of every other game, the whole screen.
+In Pong, only the playfield is seen (rows 34 to 194 of 210), 54 x 40, but where the whole screen is
+asked for; of every other game, the whole screen, 84 x 84.
 
 **Actions.** What a player can do is one of
 
@@ -74,8 +75,10 @@ class View(NamedTuple):
 
 PONG = View((70, 40), slice(11, 65), 87)
 """The playfield of Pong, a third as high and a quarter as wide as on the screen: 54 x 40."""
-OTHER = View((84, 84), slice(0, 84), 0)
-"""Any other game, as is usual."""
+PLAYFIELDS = {"pong": PONG}
+"""Views of the part of the screen that is played on, by game."""
+WHOLE = View((84, 84), slice(0, 84), 0)
+"""The whole screen, as is usual."""
 
 
 class Actions(NamedTuple):
@@ -254,6 +257,7 @@ def atari(
     game: str,
     *,
     observation: Observation = "events",
+    screen: Literal["playfield", "whole"] | None = None,
     actions: Literal["few", "minimal", "full"] | None = None,
     sticky: float = 0.0,
     steps: int = 64,
@@ -267,6 +271,8 @@ def atari(
     Args:
         game: Its name, as ALE spells it: ``"breakout"``.
         observation: What is seen of it: ``"events"``, ``"difference"`` or ``"frame"``.
+        screen: How much of it is seen: ``"playfield"``, there for Pong alone, or ``"whole"``; None
+            for the first of them that there is.
         actions: What can be done in it: ``"few"``, ``"minimal"`` or ``"full"``; None for the first
             of them that there is.
         sticky: Probability that an action is replaced by the one before.
@@ -286,7 +292,11 @@ def atari(
     if not 0 <= sticky < 1:
         raise DataError(f"sticky must be a probability below 1, not {sticky}.")
     _check_game(game)
-    view = PONG if game == "pong" else OTHER
+    screen = screen or ("playfield" if game in PLAYFIELDS else "whole")
+    if screen != "whole" and (screen != "playfield" or game not in PLAYFIELDS):
+        there = "playfield or whole" if game in PLAYFIELDS else "whole"
+        raise DataError(f"screen must be {there} for {game}, not {screen!r}.")
+    view = PLAYFIELDS[game] if screen == "playfield" else WHOLE
     can_do = actions_of(game, actions or ("few" if game in FEW else "minimal"))
     height = len(range(*view.rows.indices(view.size[0])))
     shape = (OBSERVATIONS[observation][0], height, view.size[1])

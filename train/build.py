@@ -109,7 +109,9 @@ def _baseline(experiment: Experiment, info: Info) -> Baseline:
         )
     own: dict[str, Any] = {}
     if experiment.model == "stpn":
-        own |= _synapses(HebbianSTP, experiment.synapses)
+        named = "hebbian" if experiment.plasticity == "none" else experiment.plasticity
+        synapses = _PLASTICITY[named]
+        own |= {"plasticity": synapses, **_synapses(synapses, experiment.synapses)}
     elif experiment.synapses:
         raise ConfigError(
             f"--model {experiment.model} has no plastic synapses: leave --synapses out."

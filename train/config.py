@@ -62,7 +62,8 @@ class SpikingOptions:
     """Time steps of the network for each step of its inputs, which are there in the first of them;
     the answer is read after the last."""
     plasticity: Literal["none", "hebbian", "tsodyks-markram", "memristive"] = "none"
-    """Short-term plasticity of the recurrent synapses."""
+    """Short-term plasticity of the recurrent synapses; with --model stpn, where none means hebbian,
+    of all synapses."""
     plastic_inputs: bool = False
     """With --plasticity: the synapses of a layer's inputs are plastic too."""
     tau_mem: str = "normal(20, 5)"

@@ -41,6 +41,7 @@
   data=t.rows)``.
 
 - ``device_proxy(network, batches) -> float``: the measure of the STPN paper, in its own unit.
+- ``DeviceMeter(module)``: a context manager; what simulated memristors do, for a ``DeviceProfile``.
 
 **Measuring joules** (``--measure-energy``)
 
@@ -51,6 +52,7 @@
 that no meter knows is an error, ``UncountedError``, that names it. Conventions: docs/energy.md.
 """
 
+from .devices import DeviceMeter
 from .energy import (
     DEFAULT_PROFILE,
     ESTIMATE,
@@ -82,6 +84,7 @@ __all__ = [
     "PROFILES",
     "Call",
     "Convention",
+    "DeviceMeter",
     "Energy",
     "EnergyProfile",
     "Footprint",

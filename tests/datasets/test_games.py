@@ -242,6 +242,8 @@ def test_no_two_parts_or_tasks_share_a_game():
         ("pong", {"observation": "sound"}, "observation must be one of events, difference, frame"),
         ("pong", {"actions": "none"}, "actions must be few, minimal or full for pong, not 'none'"),
         ("atari:breakout", {"actions": "few"}, "actions must be minimal or full for breakout"),
+        ("pong", {"screen": "half"}, "screen must be playfield or whole for pong, not 'half'"),
+        ("atari:breakout", {"screen": "playfield"}, "screen must be whole for breakout"),
         ("pong", {"sticky": 1.0}, "sticky must be a probability below 1"),
         ("pong", {"steps": 0}, "steps"),
         ("pong", {"task_seed": 8}, "task_seed must be below 8"),

@@ -185,6 +185,28 @@ def test_a_comparison_of_players_is_told_for_a_step(train, tmp_path):
     assert float(lstm["MACs"]) == pytest.approx(expected)
 
 
+def test_a_player_of_memristors_has_an_estimate_of_what_they_draw_in_a_game(train, tmp_path):
+    from srnn.train.main import compare
+
+    flags = ("--model", "stpn", "--plasticity", "memristive", "--synapses.dt", "0.02")
+    run = train(*flags, "--hidden", "5")
+    spiking = train("--hidden", "8", name="spiking")
+    flags = ("--run-dir", str(tmp_path), "--name", "both", "--threads", "1")
+    assert compare(["--runs", str(spiking), str(run), *flags]) == 0
+    folder = tmp_path / CARTPOLE / "compare-both"
+    text = (folder / "report.md").read_text()
+    assert "Estimated energy of simulated memristors, a game" in text
+    assert "Only the power of a device at rest was measured" in text
+    with open(folder / "devices.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert int(row["devices"]) == 5 * (4 + 5)
+    assert float(row["share of products %"]) == pytest.approx(100 * 45 / (45 + 5 * 3))
+    # About what they draw at rest, since little has been learned: 4.3 nW each, 0.02 s a step.
+    steps = json.loads((run / "summary.json").read_text())["test"]["score"]  # 1 for each
+    assert float(row["mJ bias"]) == pytest.approx(1e3 * 4.3e-9 * 45 * 0.02 * steps, rel=0.3)
+    assert float(row["mJ lowest"]) < float(row["mJ"]) < float(row["mJ highest"])
+
+
 def test_joules_of_games_are_refused(train, tmp_path, capsys):
     from srnn.train.main import compare
 

@@ -6,6 +6,7 @@
     table.csv           a row for every network
     ratios.csv          every baseline beside the spiking network
     energy.csv          the estimated energy of every network under every profile
+    devices.csv         what simulated memristors draw, where a network has them
     trials.csv          what was tried to tune them
     plots/              accuracy against energy, energy by layer, energy over time
 """
@@ -24,10 +25,10 @@ from ..run_folder import write_atomically
 from ..threads import choose_threads
 from . import figures, wandb_table
 from .options import Request
-from .report import fairness, headline, trained_before, write_report
+from .report import DEVICE_ESTIMATE, fairness, headline, trained_before, write_report
 from .roles import ratio_table
 from .scoring import score
-from .tables import energy_table, network_table, trial_table
+from .tables import device_table, energy_table, network_table, trial_table
 from .training import Entry, Trained, taken, train_all
 
 
@@ -99,6 +100,11 @@ def _report(
         f"Estimated energy of a {scored[0].per}, nJ": energy_table(scored, profiles),
     }
     files = dict(zip(("table.csv", "ratios.csv", "energy.csv"), tables.values(), strict=True))
+    if any(one.devices for one in scored):
+        whole = "game" if scored[0].per == "step" else "sample"
+        title = f"Estimated energy of simulated memristors, a {whole}"
+        tables[title] = files["devices.csv"] = device_table(scored)
+        notes.append(DEVICE_ESTIMATE)
     if trained is not None:
         tables["Trials"] = files["trials.csv"] = trial_table(trained.trials, splits.info.score)
     for name, table in files.items():

@@ -24,6 +24,13 @@ from .scoring import Scored
 from .training import Entry, Trained
 from .tuning import CLIP_NORMS, LR_FACTOR, READOUTS
 
+DEVICE_ESTIMATE = (
+    "The energy of simulated memristors is an estimate for them alone, not for the rest of the "
+    "network. Only the power of a device at rest was measured; the lowest and highest figures are "
+    "those at the ends of the bands of all other parameters. Converters are not in it, nor are "
+    "periphery, parasitics and interconnect (docs/memristor.md)."
+)
+
 
 def conventions(profiles: list[EnergyProfile], per: str) -> list[str]:
     """Say what the numbers mean, one sentence or two each."""

@@ -1,17 +1,19 @@
 """What the networks of a comparison did on the test samples: the same ones for all."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from srnn.datasets import SequenceLoader, Splits
 from srnn.meters import (
     EVENT_DRIVEN,
     Convention,
+    DeviceMeter,
     EnergyProfile,
     JouleMeter,
     Measurement,
@@ -37,6 +39,8 @@ class Scored:
         summaries: of its runs, as in summary.json.
         measurements: of its runs, on all test samples.
         joules: a sample, of its runs; empty if nothing measured them.
+        devices: what the simulated memristors of its runs did on all test samples; empty if it has
+            none.
         per: what operations and energies are told for, a "sample" or a "step".
         leading: name of the score by which networks are chosen.
     """
@@ -46,6 +50,7 @@ class Scored:
     summaries: list[dict[str, Any]]
     measurements: list[Measurement]
     joules: list[float]
+    devices: list[DeviceMeter]
     per: str
     leading: str
 
@@ -127,7 +132,7 @@ def score(
     """
     scored = []
     for entry, label in zip(entries, labels(entries), strict=True):
-        measurements, joules = [], []
+        measurements, joules, devices = [], [], []
         for folder in entry.runs:
             network = _network(folder, splits).to(device)
             task = task_of(splits.test)
@@ -135,14 +140,30 @@ def score(
             # By a copy, since what a player computes to bring a game about is not to be counted.
             observed = task.observed(copy.deepcopy(network), batch_size)
             measurements.append(measure(network, observed, timewise=timewise))
+            meter = DeviceMeter(network)
+            if meter.synapses:
+                _run_devices(meter, network, task.observed(copy.deepcopy(network), batch_size))
+                devices.append(meter)
             if joule_meter is not None:
                 joules.append(joules_of_a_sample(network, splits, batch_size, joule_meter))
         summaries = [folder.read_summary() for folder in entry.runs]
         scored.append(
-            Scored(entry, label, summaries, measurements, joules, task.per, splits.info.score)
+            Scored(
+                *(entry, label, summaries, measurements, joules, devices),
+                *(task.per, splits.info.score),
+            )
         )
         say(f"measured {label} on {len(splits.test)} test sequences")
     return scored
+
+
+@torch.no_grad()
+def _run_devices(meter: DeviceMeter, network: Network, observed: Iterator[Tensor]) -> None:
+    device = next(network.parameters()).device
+    network.eval()
+    with meter:
+        for inputs in observed:
+            network(inputs.to(device))
 
 
 def _network(folder: RunFolder, splits: Splits) -> Network:

@@ -1,6 +1,15 @@
 """The tables of a comparison, one object each for terminal, Markdown, CSV and Weights & Biases."""
 
-from srnn.meters import DEFAULT_PROFILE, DENSE, EVENT_DRIVEN, EnergyProfile, Table
+from srnn.meters import (
+    DEFAULT_PROFILE,
+    DENSE,
+    EVENT_DRIVEN,
+    EnergyProfile,
+    Measurement,
+    Table,
+)
+from srnn.meters.terms import PRODUCTS
+from srnn.neurons.plasticity import DeviceActivity, DeviceProfile
 
 from ..console import percent
 from ..report import SCORE_TITLES, in_tables
@@ -51,6 +60,40 @@ def energy_table(scored: list[Scored], profiles: list[EnergyProfile]) -> Table:
         both = [one.nanojoules(p, c)[0] for p in profiles for c in (EVENT_DRIVEN, DENSE)]
         rows.append([one.label, *both])
     return Table(columns, rows)
+
+
+def device_table(scored: list[Scored]) -> Table:
+    """A row for every network of simulated memristors: what they draw in a sample, or a game."""
+    columns = ["network", "devices", "share of products %", "mJ bias", "mJ updates", "mJ reads"]
+    columns += ["mJ", "mJ lowest", "mJ highest", "mJ converters"]
+    profile = DeviceProfile()
+    rows: list[list[object]] = []
+    for one in scored:
+        if not one.devices:
+            continue
+        samples = sum(m.samples for m in one.measurements)
+        activity = DeviceActivity()
+        for meter in one.devices:
+            activity = activity.plus(meter.total())
+        activity = DeviceActivity(*(count / samples for count in activity))
+        low, high = profile.extremes(activity)
+        energy = profile.energy(activity)
+        products = sum(meter.products for meter in one.devices)
+        dense = sum(_products(m) for m in one.measurements)
+        joules = (*energy[:3], energy.total, low.total, high.total, energy.converters)
+        rows.append(
+            [
+                *(one.label, one.devices[0].synapses, 100 * products / dense),
+                *(1e3 * each for each in joules),
+            ]
+        )
+    return Table(columns, rows)
+
+
+def _products(measurement: Measurement) -> int:
+    """Products of a weight and an input on all samples, zeros included."""
+    terms = [layer.terms for layer in measurement.layers.values()]
+    return sum(int(each[name].dense.sum()) for each in terms for name in PRODUCTS if name in each)
 
 
 def trial_table(trials: dict[str, list[Trial]], leading: str) -> Table:
