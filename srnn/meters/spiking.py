@@ -278,11 +278,9 @@ def _count_readout(call: Call) -> Terms:
         own = sequence_terms(call, readout.neuron, inputs, fired, neurons, reset)
         terms = add(terms, own)
         # Every spike of the steps that count, not those of the burn-in.
-        late = fired.detach()[early:]
-        if call.timewise:
-            spikes = torch.cat([steps.new_zeros(early), late.count_nonzero((1, 2))])
-        else:
-            spikes = late.count_nonzero()[None]
+        each = fired.detach().count_nonzero((1, 2))
+        each[:early] = 0
+        spikes = each if call.timewise else each.sum()[None]
     elif isinstance(readout.neuron, LI):
         updates = time * batch * readout.neuron.neurons / max(blocks, 1)
         formula = formula_of(readout.neuron, call.name)
