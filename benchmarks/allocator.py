@@ -3,8 +3,9 @@
     python benchmarks/allocator.py --dataset shd-synth --epochs 3
     python benchmarks/allocator.py --dataset smnist --model lstm --steps 20
 
-Any flag of srnn-train may follow. Fresh processes of one thread take turns, with the C library as
-it is and told to keep what it frees; of each, the steps after the fifth count.
+Any flag of srnn-train may follow, for a task of labels. Fresh processes of one thread take turns,
+with the C library as it is and told to keep what it frees; of each, the steps after the fifth
+count.
 """
 
 import argparse

@@ -86,8 +86,8 @@ class Actions(NamedTuple):
 
     Attributes:
         names: what the actions are called.
-        numbers: ALE's numbers of them.
-        full: whether these count all actions of the console, or those that the game knows.
+        numbers: their places among all actions of the console, or among those that the game knows.
+        full: which of the two it is.
     """
 
     names: tuple[str, ...]
@@ -96,7 +96,7 @@ class Actions(NamedTuple):
 
 
 FEW = {"pong": {"stay": 0, "up": 2, "down": 3}}
-"""Of a game's minimal actions, by ALE's numbers, those that suffice."""
+"""Of the actions that a game knows, by their places among them, those that suffice."""
 
 
 def actions_of(game: str, which: str) -> Actions:

@@ -30,6 +30,7 @@ _BASELINES: dict[str, type[Baseline]] = {
     "gru": GRU,
     "lstm": LSTM,
     "stpn": STPN,
+    "m-stpn": STPN,
     "fast-weights": FastWeights,
 }
 
@@ -38,6 +39,8 @@ _PLASTICITY: dict[str, type[Plasticity]] = {
     "tsodyks-markram": TsodyksMarkramSTP,
     "memristive": MemristiveSTP,
 }
+
+_STPN: dict[str, type[Plasticity]] = {"stpn": HebbianSTP, "m-stpn": MemristiveSTP}
 
 # (family, recurrent) -> class
 _NEURONS = {
@@ -93,7 +96,7 @@ def build_network(experiment: Experiment, info: Info) -> Network:
         )
     if experiment.encoder != "none" and experiment.model in ("srnn", "fast-weights"):
         raise ConfigError(
-            "--encoder stands before an rnn, gru, lstm or stpn, and --model "
+            "--encoder stands before an rnn, gru, lstm, stpn or m-stpn, and --model "
             f"{experiment.model} has none: leave it out."
         )
     make = _spiking if experiment.model == "srnn" else _baseline
@@ -108,9 +111,8 @@ def _baseline(experiment: Experiment, info: Info) -> Baseline:
             "mean or last."
         )
     own: dict[str, Any] = {}
-    if experiment.model == "stpn":
-        named = "hebbian" if experiment.plasticity == "none" else experiment.plasticity
-        synapses = _PLASTICITY[named]
+    if experiment.model in _STPN:
+        synapses = _STPN[experiment.model]
         own |= {"plasticity": synapses, **_synapses(synapses, experiment.synapses)}
     elif experiment.synapses:
         raise ConfigError(

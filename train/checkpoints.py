@@ -24,6 +24,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from .errors import ConfigError, Stopped
 from .metrics_csv import MetricsCSV
+from .processes import gathered
 from .run_folder import write_atomically
 from .stage import Stage
 
@@ -144,14 +145,16 @@ class Checkpoints(Callback):
         return self._seconds_before + now
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds of this callback."""
+        """What a checkpoint holds of this callback; of several processes all have to call it."""
+        states, *others = gathered(random_states())
         return {
             "best_score": self.best_score,
             "best_epoch": self.best_epoch,
             "initial_taus": self.initial_taus,
             "seconds": self.seconds,
             "metrics_bytes": self.metrics.size(),
-            "random": random_states(),
+            "random": states,
+            "random_of_others": others,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -166,7 +169,8 @@ class Checkpoints(Callback):
         """Restore what was interrupted, as late as possible, and listen for signals."""
         if self._restore is not None:
             self.metrics.cut(self._restore["metrics_bytes"])
-            restore_random_states(self._restore["random"])
+            everyone = [self._restore["random"], *self._restore.get("random_of_others", [])]
+            restore_random_states(everyone[trainer.global_rank])
         self._began = time.monotonic()
         # Here rather than earlier, since Lightning sets its own handlers when it starts to fit.
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -195,8 +195,7 @@ def _refuse_useless(experiment: Experiment, arguments: Sequence[str]) -> None:
     """Check that every flag that was typed has a meaning; files may hold more than is used."""
     typed = [argument[2:].partition("=")[0] for argument in arguments]
     for name in typed:
-        of_stpn = experiment.model == "stpn" and name == "plasticity"
-        if experiment.model != "srnn" and name in SPIKING and not of_stpn:
+        if experiment.model != "srnn" and name in SPIKING:
             raise ConfigError(
                 f"{flag(name)} is a setting of spiking networks, which --model {experiment.model} "
                 "is not: leave it out."

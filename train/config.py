@@ -28,9 +28,9 @@ class DataOptions:
 class NetworkOptions:
     """Network."""
 
-    model: Literal["srnn", "rnn", "gru", "lstm", "stpn", "fast-weights"] = "srnn"
+    model: Literal["srnn", "rnn", "gru", "lstm", "stpn", "m-stpn", "fast-weights"] = "srnn"
     """Kind of network: a spiking recurrent one, or a non-spiking baseline with its own settings;
-    stpn has short-term plasticity in every synapse."""
+    stpn has short-term plasticity in every synapse, m-stpn on simulated memristors."""
     hidden: list[int] = field(default_factory=lambda: [128, 128])
     """Neurons of each hidden layer: --hidden 128,128."""
     match_params: str | None = None
@@ -46,7 +46,7 @@ class NetworkOptions:
     burn_in: int = 0
     """First steps that the readout leaves out of its sums."""
     synapses: dict[str, Any] = field(default_factory=dict)
-    """Options of plastic synapses, those of --plasticity or of --model stpn, for example
+    """Options of plastic synapses, those of --plasticity, or of --model stpn or m-stpn, for example
     --synapses.recurrent new (see docs/training.md)."""
 
 
@@ -62,8 +62,7 @@ class SpikingOptions:
     """Time steps of the network for each step of its inputs, which are there in the first of them;
     the answer is read after the last."""
     plasticity: Literal["none", "hebbian", "tsodyks-markram", "memristive"] = "none"
-    """Short-term plasticity of the recurrent synapses; with --model stpn, where none means hebbian,
-    of all synapses."""
+    """Short-term plasticity of the recurrent synapses."""
     plastic_inputs: bool = False
     """With --plasticity: the synapses of a layer's inputs are plastic too."""
     tau_mem: str = "normal(20, 5)"

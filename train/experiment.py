@@ -106,6 +106,12 @@ def _train(experiment: Experiment, resumed: RunFolder | None, console: Console) 
         experiment = matched(experiment, splits.info)
     threads = choose_threads(experiment, splits.info.channels)
     network = build_network(experiment, splits.info)
+    processes = experiment.devices * experiment.num_nodes
+    if len(splits.valid) < processes:
+        raise ConfigError(
+            f"{processes} processes validate on at least one each, and there are "
+            f"{len(splits.valid)} to validate on: use fewer --devices, or a larger validation set."
+        )
     if resumed is not None:
         check_fits(network, resumed.last)
         resumed.check_drawn(splits.train.drawn)

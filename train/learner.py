@@ -91,6 +91,10 @@ class Averages(Metric):
         return values
 
 
+_RUNNING = ("recent", "epoch_means")
+"""The running means of a learner: those of a row of metrics.csv, and of an epoch."""
+
+
 class Learner(LightningModule):
     """Trains a network.
 
@@ -177,6 +181,21 @@ class Learner(LightningModule):
             values[f"rate_{layer}"] = (rate, record.steps * batch)
         for averages in (self.recent, self.epoch_means):
             averages.update(grad_norm.item(), **values)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put in the running means over all processes: Lightning saves those of the first alone."""
+        for name in _RUNNING:
+            averages: Averages = getattr(self, name)
+            with averages.sync_context():
+                for state in ("sums", "largest"):
+                    checkpoint["state_dict"][f"{name}.{state}"] = getattr(averages, state).clone()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave what all processes have summed up to the first of them."""
+        if self.trainer.global_rank:
+            for name in _RUNNING:
+                sums = checkpoint["state_dict"][f"{name}.sums"]
+                checkpoint["state_dict"][f"{name}.sums"] = torch.zeros_like(sums)
 
     def note(self) -> str:
         """What else is to be said of an epoch that is over; empty for nothing."""

@@ -83,8 +83,8 @@ class Player(TensorDictModuleBase):
         return seconds
 
     def remembered(self) -> list[Tensor]:
-        """The tensors of the state, as a checkpoint may hold them."""
-        return tensors(self.state)
+        """The tensors of the state on the CPU, as a checkpoint may hold them."""
+        return [part.cpu() for part in tensors(self.state)]
 
     def remember(self, remembered: list[Tensor]) -> None:
         """Take the tensors of a state that :meth:`remembered` gave."""

@@ -57,11 +57,13 @@ from srnn.datasets.games import Games, GameSet
 from ._torchrl import ClipPPOLoss, generalized_advantage_estimate
 from .build import Network
 from .config import Experiment
+from .errors import ConfigError
 from .game_scores import GameScores
 from .games_env import GamesEnv
 from .learner import Learner
 from .play_games import play_games
 from .player import Player, collect
+from .processes import gathered
 
 LOSSES = ("loss_objective", "loss_critic", "loss_entropy")
 """What ClipPPOLoss gives, of which the sum is the loss."""
@@ -232,6 +234,7 @@ class PPO(Learner):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add where the games of every process are, and what the network remembers of them."""
+        super().on_save_checkpoint(checkpoint)
         if self.now is None:
             return
         own = {
@@ -240,14 +243,17 @@ class PPO(Learner):
             "scored": self._scored,
             "draws": self._draws.get_state(),
         }
-        positions: list[Any] = [own] * self._processes
-        if self._processes > 1:
-            torch.distributed.all_gather_object(positions, own)
-        checkpoint["games"] = positions
+        checkpoint["games"] = gathered(own)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the games' position, to go on from with the next batch."""
+        super().on_load_checkpoint(checkpoint)
         self._positions = checkpoint.get("games")
+        if isinstance(self._positions, dict):
+            raise ConfigError(
+                "The run was begun by an earlier srnn, whose games this one cannot go on with: "
+                "start a new run."
+            )
 
     def note(self) -> str:
         """Say how fast it went since the last note: steps of games in a second of training."""

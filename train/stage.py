@@ -13,7 +13,6 @@ from pathlib import Path
 from srnn.datasets import Info, SequenceDataset, Splits
 
 from .config import Experiment
-from .errors import ConfigError
 from .run_folder import RunFolder
 
 
@@ -53,17 +52,7 @@ class Stage:
 
 
 def choosing(experiment: Experiment, splits: Splits, run: RunFolder) -> Stage:
-    """Return the first stage of a run, which is all of it without ``--retrain``.
-
-    Raises:
-        ConfigError: if there are fewer sequences to validate on than processes.
-    """
-    processes = experiment.devices * experiment.num_nodes
-    if splits.valid is not None and len(splits.valid) < processes:
-        raise ConfigError(
-            f"Validation has {len(splits.valid)} of what {processes} processes have to share out: "
-            "give it more, or use fewer --devices."
-        )
+    """Return the first stage of a run, which is all of it without ``--retrain``."""
     return Stage(
         info=splits.info,
         train=splits.train,

@@ -41,15 +41,21 @@ class DeviceMeter:
         }
         self.layers = dict.fromkeys(self._parts, DeviceActivity())
         self.products = 0
+        self._before: dict[str, Any] = {}
 
     def __enter__(self) -> Self:
         for name, part in self._parts.items():
+            self._before[name] = part.__dict__.get("update")
             part.__dict__["update"] = self._looking_on(name, part, part.update)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        for part in self._parts.values():
-            del part.__dict__["update"]
+        for name, before in self._before.items():
+            if before is None:
+                del self._parts[name].__dict__["update"]
+            else:
+                self._parts[name].__dict__["update"] = before
+        self._before = {}
 
     def _looking_on(
         self, name: str, part: MemristiveSTP, update: Callable[..., Any]

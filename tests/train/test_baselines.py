@@ -20,7 +20,14 @@ from srnn.train.sizing import learned_parameters, width_for
 from srnn.train.watch import health_warnings
 
 BATCH_END = "srnn.train.checkpoints.Checkpoints.on_train_batch_end"
-MODELS = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "stpn": STPN, "fast-weights": FastWeights}
+MODELS = {
+    "rnn": RNN,
+    "gru": GRU,
+    "lstm": LSTM,
+    "stpn": STPN,
+    "m-stpn": STPN,
+    "fast-weights": FastWeights,
+}
 each = pytest.mark.parametrize("model", MODELS)
 
 
@@ -105,10 +112,11 @@ def test_recipes_of_the_data_set_the_model_and_both_follow_each_other(dataset, m
     changed = {name for name in expected if expected[name] != getattr(spiking, name)}
     # The data, the epochs and the number of layers stay those of the spiking network.
     own = {"model", "lr", "clip_norm", "readout", "burn_in", "schedule", "tbptt", "hidden"}
-    own |= {"synapses"} if model == "stpn" else set()
+    own |= {"synapses"} if model in ("stpn", "m-stpn") else set()
     # A spiking layer needs no encoder; its weights are few.
     own |= {"encoder", "entropy_weight"} if dataset == "pong" else set()
-    own |= {"data"} if (dataset, model) == ("pong", "stpn") else set()  # the published input
+    # The published input.
+    own |= {"data"} if dataset == "pong" and model in ("stpn", "m-stpn") else set()
     assert changed <= own
     assert len(expected["hidden"]) == len(spiking.hidden)
 

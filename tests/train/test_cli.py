@@ -6,12 +6,13 @@ import pytest
 import yaml
 
 from srnn.datasets import DATASETS, Info
+from srnn.datasets.games import GameInfo
 from srnn.train.build import build_network
 from srnn.train.cli import RECIPES, parse
 from srnn.train.config import Experiment, flag
 from srnn.train.errors import ConfigError
 
-MODELS = ("rnn", "gru", "lstm", "stpn", "fast-weights")
+MODELS = ("rnn", "gru", "lstm", "stpn", "m-stpn", "fast-weights")
 RECIPE_NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
@@ -25,13 +26,21 @@ def made_up(streaming):
     return Info("name", "Title", 4, 30, classes, streaming, *("text",) * 5)
 
 
+def made_up_game():
+    """A game whose screen just suffices for the convolutions of the recipes."""
+    said = vars(made_up(True)) | {"channels": 400}
+    return GameInfo(**said, shape=(1, 20, 20))
+
+
 @pytest.mark.parametrize("name", RECIPE_NAMES)
 def test_recipe(name):
     experiment = parsed("--config", name)
     if name in DATASETS:
         assert experiment.dataset == name
         assert parsed("--dataset", name) == experiment
-    network = build_network(experiment, made_up(experiment.readout == "stream"))
+    sees_screens = experiment.encoder.startswith("conv")
+    info = made_up_game() if sees_screens else made_up(experiment.readout == "stream")
+    network = build_network(experiment, info)
     assert len(network.layers) == len(experiment.hidden)
     assert network.readout.projection.in_features == experiment.hidden[-1]
 

@@ -103,7 +103,7 @@ def test_ctrl_c_saves_and_the_run_goes_on(train, tiny, tmp_path, monkeypatch):
         (("--parts", "5"), "--parts shares out the games that are played at once, and 5 are more"),
         (("--tbptt", "8"), "is learned by stretches of --data.steps: leave --tbptt out."),
         (("--retrain",), "train for more epochs instead."),
-        (("--encoder", "dense(4)"), "--encoder stands before an rnn, gru, lstm or stpn"),
+        (("--encoder", "dense(4)"), "--encoder stands before an rnn, gru, lstm, stpn or m-stpn"),
         (("--model", "lstm", "--encoder", "conv(4@3s1)"), "needs inputs with a height and a width"),
         (("--model", "lstm", "--ticks", "2"), "--ticks is a setting of spiking networks"),
     ],
@@ -188,7 +188,7 @@ def test_a_comparison_of_players_is_told_for_a_step(train, tmp_path):
 def test_a_player_of_memristors_has_an_estimate_of_what_they_draw_in_a_game(train, tmp_path):
     from srnn.train.main import compare
 
-    flags = ("--model", "stpn", "--plasticity", "memristive", "--synapses.dt", "0.02")
+    flags = ("--model", "m-stpn", "--synapses.dt", "0.02")
     run = train(*flags, "--hidden", "5")
     spiking = train("--hidden", "8", name="spiking")
     flags = ("--run-dir", str(tmp_path), "--name", "both", "--threads", "1")

@@ -1,13 +1,12 @@
 """What the networks of a comparison did on the test samples: the same ones for all."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import mean, stdev
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from srnn.datasets import SequenceLoader, Splits
 from srnn.meters import (
@@ -120,7 +119,7 @@ def score(
     joule_meter: JouleMeter | None,
     say: Callable[[str], None],
 ) -> list[Scored]:
-    """Measure every network on all test samples.
+    """Measure every network on all test samples, and what simulated memristors did meanwhile.
 
     Args:
         entries: the networks.
@@ -139,10 +138,9 @@ def score(
             timewise = splits.info.streaming and task.per == "sample"
             # By a copy, since what a player computes to bring a game about is not to be counted.
             observed = task.observed(copy.deepcopy(network), batch_size)
-            measurements.append(measure(network, observed, timewise=timewise))
-            meter = DeviceMeter(network)
+            with DeviceMeter(network) as meter:
+                measurements.append(measure(network, observed, timewise=timewise))
             if meter.synapses:
-                _run_devices(meter, network, task.observed(copy.deepcopy(network), batch_size))
                 devices.append(meter)
             if joule_meter is not None:
                 joules.append(joules_of_a_sample(network, splits, batch_size, joule_meter))
@@ -155,15 +153,6 @@ def score(
         )
         say(f"measured {label} on {len(splits.test)} test sequences")
     return scored
-
-
-@torch.no_grad()
-def _run_devices(meter: DeviceMeter, network: Network, observed: Iterator[Tensor]) -> None:
-    device = next(network.parameters()).device
-    network.eval()
-    with meter:
-        for inputs in observed:
-            network(inputs.to(device))
 
 
 def _network(folder: RunFolder, splits: Splits) -> Network:

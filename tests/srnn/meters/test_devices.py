@@ -65,8 +65,9 @@ def test_spiking_neurons_have_devices_too_and_nothing_is_left_behind():
     net = SRNN(CHANNELS, [6], 2, neuron=RALIF, plasticity=MemristiveSTP)
     x = torch.rand(STEPS, BATCH, CHANNELS).round()
     before, _ = net(x)
-    with DeviceMeter(net) as devices:
+    with DeviceMeter(net) as outer, DeviceMeter(net) as devices:
         during, _ = net(x)
+    assert outer.total() == devices.total()
     after, _ = net(x)
     assert torch.equal(before, during)
     assert torch.equal(before, after)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from srnn import SRNN, Delay, Layer, Readout, reset
-from srnn.meters import FOLDED, SpikeMeter, UncountedError, measure
+from srnn.meters import FOLDED, SpikeMeter, SynOpMeter, UncountedError, measure
 from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF
 from srnn.neurons.kernels import EventBatch
 
@@ -229,6 +229,28 @@ def test_readouts(counting, reduction):
     assert found.get("reduction", (None,) * 2)[:2] == reductions.get(reduction, (None, None))
     assert found["leak"][:2] == (0, updates)
     assert ("compare" in found) == (reduction == "count")
+
+
+@pytest.mark.parametrize("reduction", ["softmax-sum", "mean", "count"])
+def test_a_burn_in_counts_from_the_beginning_of_the_sequences(reduction):
+    """In pieces as in one go: the second piece begins in the middle of the burn-in, or after it."""
+    readout = Readout(6, 3, reduction, burn_in=4, neuron=None)
+    nn.init.normal_(readout.projection.weight, std=3.0)
+    S = spikes(9, 4, 6)
+
+    def reduced(*pieces, timewise=False):
+        state = None
+        with torch.no_grad(), SynOpMeter(readout, timewise=timewise) as meter:
+            for piece in pieces:
+                _, state, _ = readout(piece, state)
+        return meter.layers[""].terms["reduction"].counts
+
+    steps = reduced(S, timewise=True)
+    assert steps.shape == (5, 9)
+    assert not steps[:, :4].any()
+    assert steps[0, 4:].any()
+    for pieces in ((S,), (S[:2], S[2:]), (S[:6], S[6:])):
+        assert torch.equal(reduced(*pieces)[:, 0], steps.sum(1))
 
 
 def test_what_stands_between_projection_and_neuron(counting):
