@@ -1,9 +1,9 @@
 """Keep freed memory for the next batch.
 
 glibc gives large blocks back to the system when they are freed, and asks for them again in the next
-batch. The system then hands them out page by page, at the first touch, and clears every page. That
-takes a tenth to a half of a training step (docs/performance.md). A training needs the same blocks
-in every batch, and keeps them.
+batch. The system then hands them out page by page, at the first touch, and clears every page, which
+can take half of a training step (docs/performance.md). A training needs the same blocks in every
+batch, and keeps them.
 """
 
 import ctypes
