@@ -99,19 +99,21 @@ FEW = {"pong": {"stay": 0, "up": 2, "down": 3}}
 """Of the actions that a game knows, by their places among them, those that suffice."""
 
 
-def actions_of(game: str, which: str) -> Actions:
-    """The actions of a game.
+def _chosen(option: str, given: str | None, game: str, there: Sequence[str]) -> str:
+    """What is given of what there is for a game, or the first of it; refuse anything else."""
+    if given is not None and given not in there:
+        *others, last = there
+        known = " or ".join([", ".join(others), last] if others else [last])
+        raise DataError(f"{option} must be {known} for {game}, not {given!r}.")
+    return given or there[0]
 
-    Raises:
-        DataError: There are no such actions.
-    """
+
+def actions_of(game: str, which: str) -> Actions:
+    """The actions of a game: ``"few"``, where it has some, ``"minimal"`` or ``"full"``."""
     from ale_py import ALEInterface, LoggerMode, roms
 
-    if which == "few" and game in FEW:
+    if which == "few":
         return Actions(tuple(FEW[game]), np.array([*FEW[game].values()], dtype=np.int32), False)
-    if which not in ("minimal", "full"):
-        few = "few, " if game in FEW else ""
-        raise DataError(f"actions must be {few}minimal or full for {game}, not {which!r}.")
     ALEInterface.setLoggerMode(LoggerMode.Error)
     emulator = ALEInterface()
     path = roms.get_rom_path(game)
@@ -292,12 +294,10 @@ def atari(
     if not 0 <= sticky < 1:
         raise DataError(f"sticky must be a probability below 1, not {sticky}.")
     _check_game(game)
-    screen = screen or ("playfield" if game in PLAYFIELDS else "whole")
-    if screen != "whole" and (screen != "playfield" or game not in PLAYFIELDS):
-        there = "playfield or whole" if game in PLAYFIELDS else "whole"
-        raise DataError(f"screen must be {there} for {game}, not {screen!r}.")
-    view = PLAYFIELDS[game] if screen == "playfield" else WHOLE
-    can_do = actions_of(game, actions or ("few" if game in FEW else "minimal"))
+    seen = _chosen("screen", screen, game, ["playfield"] * (game in PLAYFIELDS) + ["whole"])
+    view = PLAYFIELDS[game] if seen == "playfield" else WHOLE
+    done = _chosen("actions", actions, game, ["few"] * (game in FEW) + ["minimal", "full"])
+    can_do = actions_of(game, done)
     height = len(range(*view.rows.indices(view.size[0])))
     shape = (OBSERVATIONS[observation][0], height, view.size[1])
     info = GameInfo(

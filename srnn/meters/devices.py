@@ -16,6 +16,7 @@ of digital hardware.
 """
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, Self
 
 from torch import nn
@@ -70,10 +71,7 @@ class DeviceMeter:
 
     def total(self) -> DeviceActivity:
         """The activity of all devices."""
-        total = DeviceActivity()
-        for activity in self.layers.values():
-            total = total.plus(activity)
-        return total
+        return reduce(DeviceActivity.plus, self.layers.values(), DeviceActivity())
 
     @property
     def synapses(self) -> int:

@@ -1,5 +1,7 @@
 """The tables of a comparison, one object each for terminal, Markdown, CSV and Weights & Biases."""
 
+from functools import reduce
+
 from srnn.meters import (
     DEFAULT_PROFILE,
     DENSE,
@@ -72,10 +74,8 @@ def device_table(scored: list[Scored]) -> Table:
         if not one.devices:
             continue
         samples = sum(m.samples for m in one.measurements)
-        activity = DeviceActivity()
-        for meter in one.devices:
-            activity = activity.plus(meter.total())
-        activity = DeviceActivity(*(count / samples for count in activity))
+        total = reduce(DeviceActivity.plus, (meter.total() for meter in one.devices))
+        activity = DeviceActivity(*(count / samples for count in total))
         low, high = profile.extremes(activity)
         energy = profile.energy(activity)
         products = sum(meter.products for meter in one.devices)
