@@ -7,9 +7,12 @@ installation succeeds, and the other kernels do the work.
 
 import os
 import platform
+from concurrent.futures import ThreadPoolExecutor
+from glob import glob
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 FOLDER = "neurons/kernels/cpu"
 LEVELS: dict[str, list[str]] = {"base": []}
@@ -31,25 +34,38 @@ CONTRACT = {
 
 
 class BuildKernel(build_ext):
-    """Compiles each source for each level; setuptools would compile it once."""
+    """Compiles each source for each level, side by side; setuptools would compile it once."""
 
     def build_extension(self, ext: Extension) -> None:
-        """Compile and link the one extension that there is."""
-        compiler = self.compiler
-        objects = compiler.compile(
+        """Compile and link the one extension that there is, unless an earlier installation has."""
+        target = self.get_ext_fullpath(ext.name)
+        # An editable installation leaves the library beside its sources.
+        kept = os.path.join(os.path.dirname(FOLDER), os.path.basename(target))
+        if not self.force and not newer_group([*glob(f"{FOLDER}/*"), __file__], kept):
+            self.mkpath(os.path.dirname(target))
+            self.copy_file(kept, target)
+            return
+        objects = self.compiler.compile(
             [f"{FOLDER}/{source}.cpp" for source in INTERFACE],
             output_dir=self.build_temp,
             extra_postargs=FLAGS,
         )
-        for level, instructions in LEVELS.items():
-            for source, contract in CONTRACT.items():
-                objects += compiler.compile(
-                    [f"{FOLDER}/{source}.cpp"],
-                    output_dir=os.path.join(self.build_temp, level),
-                    macros=[("LEVEL", level)],
-                    extra_postargs=[*FLAGS, f"-ffp-contract={contract}", *instructions],
-                )
-        compiler.link_shared_object(objects, self.get_ext_fullpath(ext.name), target_lang="c++")
+        # The longest first, so that none is left to wait for at the end.
+        sources = sorted(CONTRACT, key=lambda s: os.path.getsize(f"{FOLDER}/{s}.cpp"), reverse=True)
+        units = [(source, level) for source in sources for level in LEVELS]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for made in pool.map(self.compile_unit, *zip(*units, strict=True)):
+                objects += made
+        self.compiler.link_shared_object(objects, target, target_lang="c++")
+
+    def compile_unit(self, source: str, level: str) -> list[str]:
+        """Compile one source for one level; return the path of its object file."""
+        return self.compiler.compile(
+            [f"{FOLDER}/{source}.cpp"],
+            output_dir=os.path.join(self.build_temp, level),
+            macros=[("LEVEL", level)],
+            extra_postargs=[*FLAGS, f"-ffp-contract={CONTRACT[source]}", *LEVELS[level]],
+        )
 
     def get_ext_filename(self, fullname: str) -> str:
         """Name the library without the version of Python, which it knows nothing of."""

@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ PACKAGES = {
     "srnn.train": ROOT / "train",
     "srnn": ROOT / "srnn",
 }
+KERNEL = ROOT / "neurons" / "kernels" / "_cpu.so"
 TRAIN_ONLY = {
     "lightning",
     "torchrl",
@@ -172,38 +174,67 @@ def test_there_are_examples_to_hold():
     assert doctest.testmod(module).attempted > 0
 
 
-def test_a_plain_install_has_every_module(tmp_path):
+USE = """
+import logging, torch, srnn
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+assert pathlib.Path(srnn.__file__).resolve().is_relative_to(target)
+print(srnn.kernel_info()[0].kernel)
+logits, _ = srnn.SRNN(4, [8], 2)(torch.ones(5, 2, 4))
+print(bool(logits.isfinite().all()))
+"""
+
+
+def test_a_plain_install_has_every_module_and_the_fast_path(tmp_path):
     """Not editable: from another folder, with every path to this repository left out."""
-    pytest.importorskip("setuptools", minversion="77")
-    target, source = tmp_path / "site", tmp_path / "source"
-    copy_sources(source)  # a build leaves folders behind where it runs
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    command += ["--no-build-isolation", "--disable-pip-version-check", "--target", target, source]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    target = install(tmp_path)
     names = [name for _, name, _ in sources() if importable(name)]
-    # The editable install works by a finder that Python's start-up puts in sys.meta_path.
     code = f"""
-import importlib, pathlib, sys
-is_editable = lambda finder: getattr(finder, "__module__", "").startswith("__editable")
-sys.meta_path = [finder for finder in sys.meta_path if not is_editable(finder)]
-target = pathlib.Path({str(target)!r}).resolve()
 for name in {names!r}:
     file = importlib.import_module(name).__file__
     assert pathlib.Path(file).resolve().is_relative_to(target), (name, file)
 print("all", len({names!r}))
 """
-    neutral = tmp_path / "elsewhere"
-    neutral.mkdir()
-    assert run(code, cwd=neutral, PYTHONPATH=str(target)) == f"all {len(names)}"
+    assert run_installed(code, target) == f"all {len(names)}"
     assert (target / "srnn" / "py.typed").is_file()
     assert not {"neurons", "datasets", "train", "tests"} & {p.name for p in target.iterdir()}
+    if KERNEL.is_file():  # there is a compiler, or was one; what it made is taken over
+        assert run_installed(USE, target, SRNN_KERNEL="auto") == "cpu\nTrue"
 
 
-def copy_sources(target):
-    target.mkdir()
+def test_an_install_without_a_compiler_runs_the_other_kernel_and_says_so(tmp_path):
+    hidden = {"CC": "no-such-compiler", "CXX": "no-such-compiler"}
+    target = install(tmp_path, but=(KERNEL.name,), **hidden)
+    said = run_installed(USE, target, SRNN_KERNEL="auto")
+    reason = "The slower kernel 'torch' runs, since the compiled kernel is not installed"
+    assert re.fullmatch(rf"{reason}[^\n]*\ntorch\nTrue", said), said
+
+
+def install(tmp_path, but=(), **environment):
+    """Install a copy of the sources, less some files, and without a build environment."""
+    pytest.importorskip("setuptools", minversion="77")
+    target, source = tmp_path / "site", tmp_path / "source"
+    source.mkdir()  # a build leaves folders behind where it runs
     for folder in PACKAGES.values():
-        shutil.copytree(folder, target / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
+        ignored = shutil.ignore_patterns("__pycache__", *but)
+        shutil.copytree(folder, source / folder.name, ignore=ignored)
     for name in ("pyproject.toml", "setup.cfg", "setup.py", "LICENSE", "README.md"):
-        if (ROOT / name).is_file():
-            shutil.copy(ROOT / name, target / name)
+        shutil.copy2(ROOT / name, source / name)  # as old as it is: the library may be newer
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
+    command += ["--no-build-isolation", "--disable-pip-version-check", "--target", target, source]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def run_installed(code, target, **environment):
+    """Run code against what was installed, from another folder."""
+    # The editable install works by a finder that Python's start-up puts in sys.meta_path.
+    start = f"""
+import importlib, pathlib, sys
+is_editable = lambda finder: getattr(finder, "__module__", "").startswith("__editable")
+sys.meta_path = [finder for finder in sys.meta_path if not is_editable(finder)]
+target = pathlib.Path({str(target)!r}).resolve()
+"""
+    return run(start + code, cwd=target.parent, PYTHONPATH=str(target), **environment)
