@@ -21,6 +21,7 @@ from typing import NamedTuple
 import torch
 from kernels import in_words, seconds, status
 
+from srnn.neurons.plasticity import HebbianSTP, MemristiveSTP, Plasticity
 from srnn.stpn import STPNLayer
 
 WAYS = {"compiled": "auto", "plain loop": "reference"}
@@ -35,6 +36,7 @@ class Case(NamedTuple):
     batch: int
     steps: int
     below: bool = False
+    plasticity: type[Plasticity] = HebbianSTP
 
 
 CASES = {
@@ -42,6 +44,10 @@ CASES = {
         f"Pong, batch {batch}, {steps} steps": Case(64, 2592, batch, steps, below=True)
         for batch in (4, 16)
         for steps in (20, 50)
+    },
+    **{
+        f"Pong, memristors, batch {batch}, 20 steps": Case(64, 2592, batch, 20, True, MemristiveSTP)
+        for batch in (4, 16)
     },
     "retrieval, batch 128, 9 steps": Case(11, 37, 128, 9),
 }
@@ -66,7 +72,7 @@ def main() -> None:
 def make(case: Case, way: str) -> Callable[[], None]:
     """Make a training step."""
     torch.manual_seed(0)
-    layer = STPNLayer(case.inputs, case.units)
+    layer = STPNLayer(case.inputs, case.units, plasticity=case.plasticity)
     x = torch.rand(case.steps, case.batch, case.inputs, requires_grad=case.below)
 
     def step() -> None:

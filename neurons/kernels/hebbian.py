@@ -1,12 +1,11 @@
 """Tanh units with Hebbian synapses as one operation of PyTorch, ``srnn::hebbian``.
 
-It computes what the loop of ``plasticity.sequence`` computes for HebbianSTP and h = tanh(I), with
-a gradient derived by hand. As in :mod:`operation`, a program that is being traced keeps nothing,
-and its backward pass repeats the forward pass first. Spiking neurons with such synapses run in the
-loop.
+It computes what the loop of ``plasticity.sequence`` computes for HebbianSTP, or for MemristiveSTP
+without noise and levels, and h = tanh(I), with a gradient derived by hand. As in :mod:`operation`,
+a program that is being traced keeps nothing, and its backward pass repeats the forward pass first.
+Spiking neurons with such synapses run in the loop.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -18,20 +17,21 @@ from .hebbian_library import HebbianProblem
 
 _PROBLEM = """
     Tensor x, Tensor h, Tensor F, Tensor? begin, Tensor W, Tensor Lambda, Tensor Gamma,
-    Tensor? bias, str normalisation, str recurrent, float clamp
+    Tensor? bias, str normalisation, str recurrent, float low, float high, bool of_sum,
+    float threshold
 """
 _TENSORS = 8
 _DIFFERENTIABLE = ("x", "h", "F", "W", "Lambda", "Gamma", "bias")
 
 
-def compiled(tensors: Iterable[Tensor | None]) -> bool:
-    """Whether the operation can run on these tensors, and SRNN_KERNEL does not name another kernel.
+def compiled(problem: HebbianProblem) -> bool:
+    """Whether the operation can run a problem, and SRNN_KERNEL does not name another kernel.
 
     Raises:
         ValueError: if SRNN_KERNEL names no kernel.
         RuntimeError: if it names one that is not installed.
     """
-    given = [tensor for tensor in tensors if tensor is not None]
+    given = [v for v in problem._replace(begin=None) if isinstance(v, Tensor)]
     device, dtype = given[0].device, given[0].dtype
     reason = _missing()
     if _transformed():

@@ -19,14 +19,15 @@ from torch import Tensor
 
 from . import cpu_backend, memory
 
-NORMALISATIONS = ("before", "after", "none")  # in the order of hebbian.h
+NORMALISATIONS = ("before", "after", "none", "input")  # in the order of hebbian.h
 _PADDING = 16  # lines; that of hebbian.h
 _TILE_BYTES = 2**19  # of F, so that it stays in the second-level cache
 
 _INTEGERS = (
     *("steps", "batch", "neurons", "inputs", "recurrent", "lines"),
-    *("tile", "chunk", "threads", "normalisation", "fresh"),
+    *("tile", "chunk", "threads", "normalisation", "fresh", "of_sum"),
 )
+_NUMBERS = ("low", "high", "threshold")
 _POINTERS = (
     *("x", "h", "F", "begin", "W", "Lambda", "Gamma", "bias", "out_h", "out_F"),
     *("norms", "currents", "divisors", "checkpoints", "g_h", "g_F", "history"),
@@ -36,6 +37,9 @@ _POINTERS = (
 
 class HebbianProblem(NamedTuple):
     """What to compute: h = tanh(I) over a sequence, the symbols being those of HebbianSTP.
+
+    MemristiveSTP without noise and levels is the same, with its lambda as Lambda, a threshold, and
+    bounds that hold for W + F.
 
     Attributes:
         x: input, [time, batch, inputs]; at least one step and one input.
@@ -48,7 +52,10 @@ class HebbianProblem(NamedTuple):
         bias: [neurons], or None.
         normalisation: one of :data:`NORMALISATIONS`.
         recurrent: ``"old"`` or ``"new"``.
-        clamp: bound of F.
+        low: bound that F, or W + F, is clipped to after it has learned.
+        high: likewise.
+        of_sum: whether the bounds are those of W + F.
+        threshold: changes of F up to this size are not made, but have their gradients.
     """
 
     x: Tensor
@@ -61,7 +68,10 @@ class HebbianProblem(NamedTuple):
     bias: Tensor | None
     normalisation: str
     recurrent: str
-    clamp: float
+    low: float
+    high: float
+    of_sum: bool
+    threshold: float
 
 
 class _Call(ctypes.Structure):
@@ -69,7 +79,7 @@ class _Call(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in _INTEGERS),
-        ("clamp", ctypes.c_double),
+        *((name, ctypes.c_double) for name in _NUMBERS),
         *((name, ctypes.c_void_p) for name in _POINTERS),
     )
 
@@ -101,11 +111,11 @@ class _Prepared:
         chunk = math.isqrt(self.steps * self.batch // self.tile)
         self.chunk = max(1, min(self.steps, chunk))
         self._alive: list[Tensor] = []
-        self.call = _Call(clamp=p.clamp)
+        self.call = _Call(low=p.low, high=p.high, threshold=p.threshold)
         integers = (
             *(self.steps, self.batch, self.neurons, inputs, self.split, self.lines),
             *(self.tile, self.chunk, torch.get_num_threads()),
-            *(NORMALISATIONS.index(p.normalisation), int(p.recurrent == "new")),
+            *(NORMALISATIONS.index(p.normalisation), int(p.recurrent == "new"), int(p.of_sum)),
         )
         for name, value in zip(_INTEGERS, integers, strict=True):
             setattr(self.call, name, value)

@@ -2,10 +2,11 @@
 
     h_t = tanh(I_t)                                     I_t and the rest: sequence.py
 
-A new episode begins with h = 0 and the synapses' own initial state. With :class:`HebbianSTP` the
-compiled kernel computes the whole sequence in one call, unless SRNN_KERNEL names another; what it
-cannot run, such as other synapses, a transform of ``torch.func``, a GPU or a type other than
-float32 and float64, runs in the loop.
+A new episode begins with h = 0 and the synapses' own initial state. With :class:`HebbianSTP`, or
+:class:`MemristiveSTP` whose devices are written without noise and to any level, the compiled kernel
+computes the whole sequence in one call, unless SRNN_KERNEL names another; what it cannot run, such
+as other synapses, a transform of ``torch.func``, a GPU or a type other than float32 and float64,
+runs in the loop.
 """
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from ..kernels import hebbian
 from ..kernels.hebbian_library import HebbianProblem
 from .hebbian import HebbianState, HebbianSTP
+from .memristive import MemristiveSTP
 from .plugin import Plasticity
 from .sequence import PlasticState, run
 
@@ -23,9 +25,29 @@ def _tanh(current: Tensor, h: Tensor, state: tuple[()]) -> tuple[Tensor, tuple[(
     return torch.tanh(current), state
 
 
-def _known(plasticity: Plasticity) -> bool:
-    """Whether a plugin is no subclass, and has no methods of this instance alone."""
-    return type(plasticity) is HebbianSTP and not vars(plasticity).keys() & {"transmit", "update"}
+def _problem(
+    x: Tensor, state: PlasticState, reset: Tensor | None, plasticity: Plasticity
+) -> HebbianProblem | None:
+    """What the compiled kernel is to compute; None if it does not know the synapses."""
+    # A subclass, or methods of this instance alone, may do something else.
+    if vars(plasticity).keys() & {"transmit", "update"}:
+        return None
+    if type(plasticity) is HebbianSTP:
+        p = plasticity.params()
+        limits = (-p.clamp, p.clamp, False, 0.0)
+        return HebbianProblem(x, state.h, state.synapses.F, reset, *p[:-1], *limits)
+    if type(plasticity) is MemristiveSTP and plasticity.writing.plain:
+        d, w = plasticity.params(), plasticity.writing
+        return HebbianProblem(
+            *(x, state.h, state.synapses.F, reset, d.W, d.decay, d.Gamma, d.bias),
+            normalisation=d.normalisation,
+            recurrent=d.recurrent,
+            low=w.low,
+            high=w.high,
+            of_sum=True,
+            threshold=w.threshold,
+        )
+    return None
 
 
 def run_tanh(
@@ -46,13 +68,10 @@ def run_tanh(
         ValueError: if a shape does not fit, or SRNN_KERNEL names no kernel.
         RuntimeError: if it names one that is not installed.
     """
-    if len(x) and _known(plasticity):
-        params = plasticity.params()
-        tensors = (x, state.h, state.synapses.F, *params[:4])
-        if hebbian.compiled(tensors):
-            problem = HebbianProblem(x, state.h, state.synapses.F, reset, *params)
-            h, F = hebbian.solve(problem)
-            return h, PlasticState(h[-1], (), HebbianState(F))
+    problem = _problem(x, state, reset, plasticity) if len(x) else None
+    if problem is not None and hebbian.compiled(problem):
+        h, F = hebbian.solve(problem)
+        return h, PlasticState(h[-1], (), HebbianState(F))
     rest = PlasticState(
         x.new_zeros(x.shape[1], plasticity.neurons), (), plasticity.initial_state(x.shape[1], x)
     )

@@ -38,6 +38,11 @@ class Writing(NamedTuple):
     levels: int | None = None
     generator: torch.Generator | None = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether there is neither noise nor a fixed set of levels."""
+        return self.levels is None and not self.noise
+
 
 class _StraightThrough(torch.autograd.Function):
     generate_vmap_rule = True

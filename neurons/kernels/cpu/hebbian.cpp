@@ -16,11 +16,13 @@
 namespace LEVEL {
 
 constexpr long GROUP = 4;   // neurons that add what they send back to one sum
+template <class T> constexpr T SHORTEST = T(1e-12);     // norm that activity is divided by, at least
 
 template <class T> class Network {
     const Hebbian &c;
     const long H, I, M, B, groups;
-    const bool before, after, fresh;
+    const bool before, after, unit, fresh;
+    const long from;    // first column of what is sent back
     Arena arena;
     // Presynaptic activity, [.., tile, M]: p is what is learned from, z what is read.
     T *z, *p;
@@ -29,6 +31,7 @@ template <class T> class Network {
     T *sent, *carry;    // gradients of h_t and of h_{t-1}, [tile, H], [tile, M - recurrent]
     T *of_kept;         // [tile, H]
     T *sums;            // gradients of presynaptic activity, [groups, tile, M]
+    T *lengths;         // what the presynaptic activity was divided by, [chunk, tile]
 
     static const T *in(const void *given) { return static_cast<const T *>(given); }
     static T *out(void *given) { return static_cast<T *>(given); }
@@ -43,10 +46,11 @@ template <class T> class Network {
                 of(c.d_W),        of(c.d_Lambda),       of(c.d_Gamma)};
     }
     Lesson<T> lesson(T factor, long t, long b, long i, const T *lines) const {
-        return {factor, in(c.out_h)[at(t, b, i)], lines, T(c.clamp)};
+        const Limits<T> limits = {T(c.low), T(c.high), T(c.of_sum), T(c.threshold)};
+        return {factor, in(c.out_h)[at(t, b, i)], lines, limits};
     }
     // n_t, that the reading is divided by.
-    T divisor(T norm) const { return c.normalisation == Normalisation::NONE ? T(1) : norm + EPSILON<T>; }
+    T divisor(T norm) const { return before || after ? norm + EPSILON<T> : T(1); }
 
     // A row from and to the caller's [B, H, N]; zeros where nothing is given.
     void take(T *row, const void *given, long b, long i) const {
@@ -63,12 +67,27 @@ template <class T> class Network {
         memcpy(to + I, row + c.recurrent, H * sizeof(T));
     }
 
-    // What is sent in step t: x_t, and the activity of step t - 1, or, for learning, of `step`.
-    void send(T *lines, long t, long b, long step) const {
+    // What is sent in step t: x_t, and the activity of the step before; with INPUT, divided by
+    // their norm, which is returned.
+    T send(T *lines, long t, long b) const {
         memcpy(lines, in(c.x) + (t * B + b) * I, I * sizeof(T));
-        const T *h = step < 0 ? in(c.h) + b * H : in(c.out_h) + at(step, b, 0);
-        if (step < t && begins(t, b)) memset(lines + c.recurrent, 0, H * sizeof(T));
+        const T *h = t ? in(c.out_h) + at(t - 1, b, 0) : in(c.h) + b * H;
+        if (begins(t, b)) memset(lines + c.recurrent, 0, H * sizeof(T));
         else memcpy(lines + c.recurrent, h, H * sizeof(T));
+        if (!unit) return T(1);
+        const T length = std::max(std::sqrt(along(lines, lines)), SHORTEST<T>);
+        for (long j = 0; j < M; j += L<T>) store(lines + j, load(lines + j) / length);
+        return length;
+    }
+    T along(const T *a, const T *b) const {
+        Vec<T> product = {};
+        for (long j = 0; j < M; j += L<T>) product += load(a + j) * load(b + j);
+        return sum<T>(product);
+    }
+    // What is learned from in step t, where that is h_t.
+    void renew(T *lines, const T *sent_lines, long t, long b) const {
+        memcpy(lines, sent_lines, c.recurrent * sizeof(T));
+        memcpy(lines + c.recurrent, in(c.out_h) + at(t, b, 0), H * sizeof(T));
     }
 
     // The current of step t; respond() makes h_t of it.
@@ -141,7 +160,6 @@ template <class T> class Network {
         const T n = divisor(in(c.norms)[at(t, b, i)]);
         const Lesson<T> s =
             lesson(before ? 1 / n : T(1), t, b, i, p + (k * c.tile + r) * M);
-        const long from = c.d_x ? 0 : c.recurrent;
         const Synapses<T> row = synapses(i);
         const Answer<T> a =
             after ? unlearn<true>(D, F, row, s, in(c.divisors)[at(t, b, i)], sum, from, M)
@@ -159,27 +177,39 @@ template <class T> class Network {
         const T of_current = sent[r * H + i] * (1 - h * h), along_z = of_current / n;
         T of_n = -along_z * in(c.currents)[at(t, b, i)];
         if (before) of_n -= of_kept[r * H + i] / (n * n);
-        const T along_G = c.normalisation != Normalisation::NONE && norm > 0 ? of_n / norm : T(0);
-        unread(D, F, synapses(i), along_z, along_G, z + (k * c.tile + r) * M, sum,
-               c.d_x ? 0 : c.recurrent, M);
+        const T along_G = (before || after) && norm > 0 ? of_n / norm : T(0);
+        unread(D, F, synapses(i), along_z, along_G, z + (k * c.tile + r) * M, sum, from, M);
         if (c.d_bias) out(c.d_bias)[i] += of_current;
         if (begins(t, b)) memset(D, 0, M * sizeof(T));
     }
 
     // Hand the sums of what was sent back in step t to x and to h of the step before.
-    void collect(const Team &team, long t, long start, long rows) {
-        const long from = (c.d_x ? 0 : c.recurrent) / L<T>, n = M / L<T> - from;
+    void collect(const Team &team, long t, long k, long start, long rows) {
+        const long n = (M - from) / L<T>;
+        auto columns = [&](auto &&act) {
+            for (long v = team.begin(n); v < team.end(n); v++) act(from + v * L<T>);
+        };
         for (long r = 0; r < rows; r++)
-            for (long v = team.begin(n); v < team.end(n); v++) {
-                const long j = (from + v) * L<T>;
+            columns([&](long j) {
                 Vec<T> total = {};
                 for (long g = 0; g < groups; g++) total += load(sums + (g * c.tile + r) * M + j);
-                if (j < c.recurrent)
-                    store(out(c.d_x) + (t * B + start + r) * I + j, total, I - j);
-                else
+                store(sums + r * M + j, total);
+            });
+        if (unit) team.barrier();
+        for (long r = 0; r < rows; r++) {
+            const T *total = sums + r * M, *sent_lines = z + (k * c.tile + r) * M;
+            const T length = unit ? lengths[k * c.tile + r] : T(1);
+            const T pull = unit && length > SHORTEST<T> ? along(total, sent_lines) : T(0);
+            columns([&](long j) {
+                Vec<T> back = load(total + j);
+                if (unit) back = (back - pull * load(sent_lines + j)) / length;
+                if (j >= c.recurrent)
                     store(carry + r * (M - c.recurrent) + j - c.recurrent,
-                          begins(t, start + r) ? Vec<T>{} : total);
-            }
+                          begins(t, start + r) ? Vec<T>{} : back);
+                else if (c.d_x)
+                    store(out(c.d_x) + (t * B + start + r) * I + j, back, I - j);
+            });
+        }
     }
 
     // The reverse of step t, in all rows of a tile.
@@ -214,7 +244,7 @@ template <class T> class Network {
             });
         }
         team.barrier();
-        collect(team, t, start, rows);
+        collect(team, t, k, start, rows);
         team.barrier();
     }
 
@@ -223,8 +253,7 @@ template <class T> class Network {
             for (long i = first(team); i < last(team); i++)
                 for (long r = 0; r < rows; r++) act(start + r, r, i);
         };
-        for (long r = team.begin(rows); r < team.end(rows); r++)
-            send(z + r * M, 0, start + r, -1);
+        for (long r = team.begin(rows); r < team.end(rows); r++) send(z + r * M, 0, start + r);
         team.barrier();
         each([&](long b, long r, long i) {
             T *F = work + (r * H + i) * M;
@@ -235,9 +264,8 @@ template <class T> class Network {
             team.barrier();
             for (long r = team.begin(rows); r < team.end(rows); r++) {
                 respond(t, start + r);
-                if (fresh) send(p + r * M, t, start + r, t);
-                if (t + 1 < c.steps)
-                    send(z + ((t + 1) % 2 * c.tile + r) * M, t + 1, start + r, t);
+                if (fresh) renew(p + r * M, z + (t % 2 * c.tile + r) * M, t, start + r);
+                if (t + 1 < c.steps) send(z + ((t + 1) % 2 * c.tile + r) * M, t + 1, start + r);
             }
             team.barrier();
             each([&](long b, long r, long i) { advance(t, b, r, i); });
@@ -255,9 +283,9 @@ template <class T> class Network {
             const long end = std::min<long>(c.steps, begin + c.chunk);
             for (long r = team.begin(rows); r < team.end(rows); r++)
                 for (long t = begin; t < end; t++) {
-                    const long line = ((t - begin) * c.tile + r) * M;
-                    send(z + line, t, start + r, t - 1);
-                    if (fresh) send(p + line, t, start + r, t);
+                    const long line = (t - begin) * c.tile + r;
+                    lengths[line] = send(z + line * M, t, start + r);
+                    if (fresh) renew(p + line * M, z + line * M, t, start + r);
                 }
             team.barrier();
             for (long i = first(team); i < last(team); i++)
@@ -276,7 +304,9 @@ template <class T> class Network {
     Network(const Hebbian &call, bool backward)
         : c(call), H(c.neurons), I(c.inputs), M(c.lines), B(c.batch),
           groups((H + GROUP - 1) / GROUP), before(c.normalisation == Normalisation::BEFORE),
-          after(c.normalisation == Normalisation::AFTER), fresh(c.fresh) {
+          after(c.normalisation == Normalisation::AFTER),
+          unit(c.normalisation == Normalisation::INPUT), fresh(c.fresh),
+          from(c.d_x || unit ? 0 : c.recurrent) {
         const long steps = backward ? c.chunk : 1;
         z = arena.zeros<T>((backward ? steps : 2) * c.tile * M);
         p = fresh ? arena.zeros<T>(steps * c.tile * M) : z;
@@ -287,6 +317,7 @@ template <class T> class Network {
         of_kept = arena.take<T>(c.tile * H);
         carry = arena.zeros<T>(c.tile * (M - c.recurrent));
         sums = arena.take<T>(groups * c.tile * M);
+        lengths = arena.take<T>(steps * c.tile);
     }
 
     int run(bool backward) {

@@ -1,7 +1,8 @@
 // The plain C interface of the Hebbian kernel: one struct, filled by hebbian_library.py.
 //
-// The equations and the symbols are those of plasticity/hebbian.py, with h = tanh(I). All
-// floating-point arrays are float or double, as the function called says; an array that is not
+// The equations and the symbols are those of plasticity/hebbian.py and, without noise and levels, of
+// plasticity/memristive.py, whose lambda stands as Lambda; with h = tanh(I). All floating-point
+// arrays are float or double, as the function called says; an array that is not
 // given, or not wanted, is null. Arrays marked [M] have their lines padded: the inputs to
 // `recurrent`, a multiple of PADDING, then the neurons to M = `lines`, another; the padding of what
 // is given is zero. All others are as the caller has them, N = inputs + neurons.
@@ -11,7 +12,7 @@
 
 constexpr long PADDING = 16;
 
-enum class Normalisation : int64_t { BEFORE, AFTER, NONE };
+enum class Normalisation : int64_t { BEFORE, AFTER, NONE, INPUT };
 
 struct Hebbian {
     int64_t steps, batch, neurons, inputs, recurrent, lines;
@@ -20,7 +21,9 @@ struct Hebbian {
     int64_t threads;
     Normalisation normalisation;
     int64_t fresh;      // whether h_t, not h_{t-1}, counts as presynaptic
-    double clamp;
+    int64_t of_sum;     // whether the bounds are those of W + F, not of F
+    double low, high;   // bounds
+    double threshold;   // changes of F up to this size are left out
     // the problem
     const void *x, *h, *F;                      // [T, B, I], [B, H], [B, H, N]
     const uint8_t *begin;                       // [T, B]

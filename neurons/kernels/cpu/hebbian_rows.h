@@ -19,12 +19,15 @@ template <class T> struct Synapses {
     T *d_W, *d_Lambda, *d_Gamma;
 };
 
+// What F can be: F + share W stays between the bounds, and small changes are not made.
+template <class T> struct Limits { T low, high, share, threshold; };
+
 // One step of a neuron, as it was learned from.
 template <class T> struct Lesson {
     T kept;             // 1 / n_t where F is normalised before the update, else 1
     T h;
     const T *p;
-    T clamp;
+    Limits<T> limits;
 };
 
 // What the reading of a row gives, before and without its bias.
@@ -46,10 +49,11 @@ template <class T> INLINE T sum(Vec<T> v) {
 
 template <class T> INLINE Vec<T> grown(const Lesson<T> &s, Vec<T> Lambda, Vec<T> F, Vec<T> Gamma,
                                        Vec<T> p) {
-    return s.kept * Lambda * F + s.h * Gamma * p;
+    const Vec<T> change = Gamma * (s.h * p), size = change < Vec<T>{} ? -change : change;
+    return s.kept * Lambda * F + select<T>(size <= fill(s.limits.threshold), Vec<T>{}, change);
 }
-template <class T> INLINE Vec<T> clipped(Vec<T> F, T clamp) {
-    const Vec<T> high = fill(clamp), low = fill(-clamp);
+template <class T> INLINE Vec<T> clipped(Vec<T> F, Vec<T> W, const Limits<T> &limits) {
+    const Vec<T> low = limits.low - limits.share * W, high = limits.high - limits.share * W;
     F = select<T>(F > high, high, F);
     return select<T>(F < low, low, F);
 }
@@ -60,9 +64,10 @@ INLINE Reading<T> learn(T *to, const T *from, const Synapses<T> &row, const Less
                         const T *z, long lines) {
     Vec<T> squares = {}, product = {};
     for (long j = 0; j < lines; j += L<T>) {
+        const Vec<T> W = load(row.W + j);
         Vec<T> F = clipped(grown(s, load(row.Lambda + j), load(from + j), load(row.Gamma + j),
-                                 load(s.p + j)), s.clamp);
-        Vec<T> G = load(row.W + j) + F;
+                                 load(s.p + j)), W, s.limits);
+        Vec<T> G = W + F;
         store(to + j, F);
         squares += G * G;
         product += G * load(z + j);
@@ -90,7 +95,8 @@ template <class T> struct Answer { T of_h, of_kept; };
 // The reverse of learn(), and, with AFTER, of the division by `norm` that follows it.
 //
 // On entry D is the gradient of the next step's F, on return that of this step's as far as it comes
-// from learning. That of p is added to `of_p`, but only from column `first`.
+// from learning. That of p is added to `of_p`, but only from column `first`. A change that was left
+// out has the gradient that it would have had.
 template <bool AFTER, class T>
 INLINE Answer<T> unlearn(T *D, const T *F, const Synapses<T> &row, const Lesson<T> &s, T norm,
                          T *of_p, long first, long lines) {
@@ -100,22 +106,29 @@ INLINE Answer<T> unlearn(T *D, const T *F, const Synapses<T> &row, const Lesson<
         Vec<T> along = {};
         for (long j = 0; j < lines; j += L<T>)
             along += load(D + j) * clipped(grown(s, load(row.Lambda + j), load(F + j),
-                                                 load(row.Gamma + j), load(s.p + j)), s.clamp);
+                                                 load(row.Gamma + j), load(s.p + j)),
+                                           load(row.W + j), s.limits);
         pull = sum<T>(along) * factor * factor / norm;
     }
     Vec<T> of_h = {}, of_kept = {};
     auto sweep = [&](auto with_lines, long from, long to) {
-        const Vec<T> high = fill(s.clamp);
+        const Limits<T> &limits = s.limits;
         for (long j = from; j < to; j += L<T>) {
+            const Vec<T> W = load(row.W + j);
+            const Vec<T> low = limits.low - limits.share * W, high = limits.high - limits.share * W;
             Vec<T> Lambda = load(row.Lambda + j), Gamma = load(row.Gamma + j);
             Vec<T> here = load(F + j), p = load(s.p + j), E = load(D + j);
             Vec<T> free = grown(s, Lambda, here, Gamma, p);
             if (AFTER) {
-                Vec<T> back = pull * (load(row.W + j) + clipped(free, s.clamp));
+                Vec<T> back = pull * (W + clipped(free, W, limits));
                 store(row.d_W + j, load(row.d_W + j) - back);
                 E = E * factor - back;
             }
-            E = select<T>((free > high) | (free < -high), Vec<T>{}, E);
+            const auto outside = (free > high) | (free < low);
+            if (limits.share != 0)
+                store(row.d_W + j, load(row.d_W + j) -
+                                       limits.share * select<T>(outside, E, Vec<T>{}));
+            E = select<T>(outside, Vec<T>{}, E);
             Vec<T> of_product = E * Gamma, of_decayed = E * Lambda;
             of_h += of_product * p;
             of_kept += of_decayed * here;

@@ -6,8 +6,9 @@ import torch
 
 from srnn.neurons.kernels import hebbian_library
 from srnn.neurons.kernels.hebbian_library import HebbianProblem
-from srnn.neurons.plasticity import HebbianSTP, PlasticState, run
+from srnn.neurons.plasticity import HebbianSTP, MemristiveSTP, PlasticState, run
 from srnn.neurons.plasticity.hebbian import HebbianState
+from srnn.neurons.plasticity.writing import Writing
 
 VALUES = ("x", "h", "F", "W", "Lambda", "Gamma", "bias")
 
@@ -21,6 +22,8 @@ def make(
     normalisation="before",
     recurrent="old",
     clamp=math.inf,
+    device=False,
+    threshold=0.1,
     lambda_per="synapse",
     gamma_per="synapse",
     bias=True,
@@ -29,9 +32,10 @@ def make(
     dtype=torch.float64,
     seed=0,
 ):
-    """Draw a problem in which F matters as much as W does."""
+    """Draw a problem in which F matters as much as W does; ``device`` bounds W + F instead of F."""
     torch.manual_seed(seed)
     synapses = (neurons, inputs + neurons)
+    strength = 1.5 if normalisation == "input" else 0.3  # less arrives there
 
     def normal(*shape):
         return torch.randn(shape, dtype=dtype)
@@ -43,11 +47,14 @@ def make(
         begin=torch.rand(steps, batch) < 0.2 if masks else None,
         W=normal(*synapses) / math.sqrt(neurons + inputs),
         Lambda=torch.rand(synapses if lambda_per == "synapse" else (), dtype=dtype),
-        Gamma=normal(*(synapses if gamma_per == "synapse" else ())) * 0.3,
+        Gamma=normal(*(synapses if gamma_per == "synapse" else ())) * strength,
         bias=normal(neurons) * 0.3 if bias else None,
         normalisation=normalisation,
         recurrent=recurrent,
-        clamp=clamp,
+        low=-0.7 if device else -clamp,
+        high=0.9 if device else clamp,
+        of_sum=device,
+        threshold=threshold if device else 0.0,
     )
 
 
@@ -67,14 +74,15 @@ def run_reference(problem, of_h, of_F):
     values = {n: getattr(problem, n) for n in VALUES}
     leaves = {n: v.detach().requires_grad_() for n, v in values.items() if v is not None}
     p = problem._replace(**leaves)
-    stp = HebbianSTP(
-        *p.W.shape[:1],
-        p.x.shape[2],
-        normalisation=p.normalisation,
-        recurrent=p.recurrent,
-        clamp=p.clamp,
-    )
-    params = stp.params()._replace(W=p.W, Lambda=p.Lambda, Gamma=p.Gamma, bias=p.bias)
+    options = {"normalisation": p.normalisation, "recurrent": p.recurrent}
+    learned = {"W": p.W, "Gamma": p.Gamma, "bias": p.bias}
+    if p.of_sum:
+        stp = MemristiveSTP(*p.W.shape[:1], p.x.shape[2], **options)
+        writing = Writing(p.low, p.high, p.threshold)
+        params = stp.params()._replace(decay=p.Lambda, writing=writing, **learned)
+    else:
+        stp = HebbianSTP(*p.W.shape[:1], p.x.shape[2], clamp=p.high, **options)
+        params = stp.params()._replace(Lambda=p.Lambda, **learned)
     stp.params = lambda: params
     before = PlasticState(p.h, (), HebbianState(p.F))
     initial = PlasticState(p.h.detach() * 0, (), HebbianState(p.F.detach() * 0))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from srnn.neurons.kernels import cpu_backend, hebbian, hebbian_library
 from srnn.neurons.kernels.hebbian_library import HebbianProblem
-from srnn.neurons.plasticity import HebbianSTP, PlasticState, run_tanh
+from srnn.neurons.plasticity import HebbianSTP, MemristiveSTP, PlasticState, run_tanh
 from srnn.neurons.plasticity.hebbian import NORMALISATIONS, RECURRENT_TERMS, HebbianState
 
 from .hebbian_problems import VALUES, check, cotangents, make, run_library, run_reference
@@ -30,8 +30,37 @@ def test_all_variants(normalisation, recurrent, clamp, masks):
     problem = make(normalisation=normalisation, recurrent=recurrent, clamp=clamp, masks=masks)
     check(problem)
     if clamp < math.inf:  # or the test would say nothing of it
-        free = run_library(problem._replace(clamp=math.inf), *cotangents(problem))
-        assert not torch.allclose(free[0][1], run_library(problem, *cotangents(problem))[0][1])
+        says_something(problem, low=-math.inf, high=math.inf)
+
+
+def says_something(problem, **without):
+    """Without an option the result is another one; or a test of it would say nothing."""
+    given_ = cotangents(problem)
+    (_, F), _ = run_library(problem, *given_)
+    (_, other), _ = run_library(problem._replace(**without), *given_)
+    assert not torch.allclose(F, other)
+
+
+@pytest.mark.parametrize("lambda_per", ["synapse", "scalar"])
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("recurrent", RECURRENT_TERMS)
+@pytest.mark.parametrize("normalisation", ["none", "input"])
+def test_devices(normalisation, recurrent, masks, lambda_per):
+    """W + F has a window, and small changes get no pulse, but have their gradients."""
+    options = {"normalisation": normalisation, "recurrent": recurrent, "lambda_per": lambda_per}
+    problem = make(masks=masks, device=True, **options)
+    check(problem)
+    for without in ({"high": math.inf}, {"low": -math.inf}, {"threshold": 0.0}):
+        says_something(problem, **without)
+    check(make(masks=masks, device=True, threshold=0.0, **options))
+
+
+def test_devices_that_nothing_reaches():
+    """No activity has no norm to be divided by: as torch's normalize has it."""
+    problem = make(3, 2, normalisation="input", recurrent="new", device=True, masks=False)
+    problem = problem._replace(x=problem.x * 0, h=problem.h * 0)
+    check(problem._replace(x=torch.cat([problem.x[:1], problem.x[1:] + 1])))
+    check(problem._replace(bias=problem.bias * 0))
 
 
 @pytest.mark.parametrize("gamma_per", ["synapse", "scalar"])
@@ -57,12 +86,15 @@ def test_all_levels_and_widths(level, neurons, inputs):
     normalisation=st.sampled_from(NORMALISATIONS),
     recurrent=st.sampled_from(RECURRENT_TERMS),
     clamp=st.sampled_from([0.1, 1.0, math.inf]),
-    flags=st.tuples(*[st.booleans()] * 3),
+    flags=st.tuples(*[st.booleans()] * 4),
     tile=st.sampled_from([1, 2**12, 2**19]),
     seed=st.integers(0, 9),
 )
 def test_random_problems(flags, tile, **shape):
-    options = dict(zip(("bias", "carried", "masks"), flags, strict=True))
+    options = dict(zip(("bias", "carried", "masks", "device"), flags, strict=True))
+    if options["device"]:
+        divided = shape["normalisation"] == "before"
+        shape["normalisation"] = "input" if divided else "none"
     # Without a normalisation F may grow without a bound.
     if shape["normalisation"] == "none":
         shape["clamp"] = min(shape["clamp"], 1.0)
@@ -86,12 +118,13 @@ def test_float32_is_close(normalisation, recurrent):
         assert (ours - theirs).norm() < 1e-5 * theirs.norm()
 
 
+@pytest.mark.parametrize("normalisation", ["after", "input"])
 @pytest.mark.parametrize("recurrent", RECURRENT_TERMS)
 @pytest.mark.parametrize("shape", [(9, 5, 11, 37), (6, 3, 40, 90)])
-def test_any_number_of_threads_gives_the_same_bits(threads, shape, recurrent):
-    problem = make(
-        *shape, recurrent=recurrent, normalisation="after", gamma_per="scalar", dtype=torch.float32
-    )
+def test_any_number_of_threads_gives_the_same_bits(threads, shape, recurrent, normalisation):
+    options = {"recurrent": recurrent, "gamma_per": "scalar", "dtype": torch.float32}
+    options["device"] = normalisation == "input"
+    problem = make(*shape, normalisation=normalisation, **options)
     given_ = cotangents(problem)
     threads(1)
     one = flat(*run_library(problem, *given_))
@@ -109,8 +142,17 @@ def test_efficacies_that_cancel_give_finite_gradients(normalisation):
     check(problem._replace(F=F, x=problem.x * 0, h=problem.h * 0, bias=problem.bias * 0))
 
 
-def test_gradients_by_finite_differences():
-    p = make(4, 2, 3, 2, recurrent="new", normalisation="after")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"recurrent": "new", "normalisation": "after"},
+        # Changes that are not made have gradients that differences do not see.
+        {"recurrent": "new", "normalisation": "input", "device": True, "threshold": 0.0},
+    ],
+    ids=["Hebbian", "device"],
+)
+def test_gradients_by_finite_differences(options):
+    p = make(4, 2, 3, 2, **options)
     leaves = [getattr(p, name).requires_grad_() for name in VALUES]
 
     def solve(*values):
@@ -121,7 +163,7 @@ def test_gradients_by_finite_differences():
 
 def test_the_operation_keeps_its_promises():
     for recurrent, masks, bias in (("old", True, True), ("new", False, False)):
-        p = make(recurrent=recurrent, masks=masks, bias=bias)
+        p = make(recurrent=recurrent, masks=masks, bias=bias, normalisation="none", device=masks)
         p = p._replace(
             **{n: v.requires_grad_() for n in VALUES if (v := getattr(p, n)) is not None}
         )
@@ -138,16 +180,25 @@ def test_no_second_derivative():
         first.sum().backward()
 
 
-def layer(**options):
+def layer(synapses=HebbianSTP, **options):
     torch.manual_seed(0)
-    stp = HebbianSTP(6, 5, **options)
+    stp = synapses(6, 5, **options)
     stp.Gamma.data *= 300
     x = torch.randn(7, 3, 5)
     return stp, x, PlasticState(torch.zeros(3, 6), (), stp.initial_state(3, x))
 
 
-def test_the_environment_names_the_kernel(monkeypatch):
-    stp, x, state = layer(normalisation="after", recurrent="new", clamp=0.5)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"normalisation": "after", "recurrent": "new", "clamp": 0.5},
+        {"synapses": MemristiveSTP, "normalisation": "input", "threshold": 0.01, "dt": 0.02},
+        {"synapses": MemristiveSTP, "recurrent": "new", "device_spread": 0.3},
+    ],
+    ids=["Hebbian", "devices", "devices that differ"],
+)
+def test_the_environment_names_the_kernel(monkeypatch, options):
+    stp, x, state = layer(**options)
     reset = torch.rand(7, 3) < 0.3
     monkeypatch.setenv("SRNN_KERNEL", "reference")
     expected, after = run_tanh(x, state, reset, stp)
@@ -158,6 +209,17 @@ def test_the_environment_names_the_kernel(monkeypatch):
     torch.testing.assert_close(h, expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(ours.h, after.h, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(ours.synapses.F, after.synapses.F, rtol=1e-5, atol=1e-6)
+    names, parameters = zip(*stp.named_parameters(), strict=True)
+    gradients = (torch.autograd.grad(a.square().sum(), parameters) for a in (h, expected))
+    for name, found, wanted in zip(names, *gradients, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("options", [{"write_noise": 0.1}, {"levels": 8}])
+def test_devices_with_noise_or_levels_run_in_the_loop(options):
+    stp, x, state = layer(MemristiveSTP, **options)
+    h, _ = run_tanh(x, state, None, stp)
+    assert "hebbian" not in str(h.grad_fn)
 
 
 def test_what_the_kernel_cannot_run_is_left_to_the_loop():
