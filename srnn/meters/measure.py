@@ -1,8 +1,8 @@
 """Measuring a network over batches: operations, spikes and footprint in one pass."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from .meters import LayerSpikes, SpikeMeter, SynOpMeter, Tally, refuse_batch_fir
 from .watch import Call, Kind, Watch
 
 Step = Callable[[Any, Tensor], Any]
+_INPUT = "synapses"
+"""The term of products with what a layer is given."""
 
 
 @dataclass
@@ -42,6 +44,24 @@ class Measurement(Tally):
         """Mean firing rate of all neurons; 0 for a network without any."""
         sent = sum(layer.sent for layer in self.spikes.values())
         return sum(layer.spikes for layer in self.spikes.values()) / max(sent, 1)
+
+    def without_input(self) -> Self:
+        """The same, less the products with what the network is given.
+
+        Those are products of the first layer that multiplies its inputs; its recurrence, its biases
+        and its neurons stay.
+
+        Raises:
+            ValueError: if no layer multiplies its inputs.
+        """
+        for name, layer in self.layers.items():
+            if _INPUT in layer.terms:
+                rest = {term: count for term, count in layer.terms.items() if term != _INPUT}
+                layers = self.layers | {name: replace(layer, terms=rest)}
+                if not rest:
+                    del layers[name]
+                return replace(self, layers=layers)
+        raise ValueError("There is no input layer: none multiplies its inputs by weights.")
 
 
 def measure(

@@ -6,6 +6,7 @@
     table.csv           a row for every network
     ratios.csv          every baseline beside the spiking network
     energy.csv          the estimated energy of every network under every profile
+    without_input.csv   a row for every network, less the products with what it is given
     devices.csv         what simulated memristors draw, where a network has them
     trials.csv          what was tried to tune them
     plots/              accuracy against energy, energy by layer, energy over time
@@ -28,7 +29,7 @@ from .options import Request
 from .report import DEVICE_ESTIMATE, fairness, headline, trained_before, write_report
 from .roles import ratio_table
 from .scoring import score
-from .tables import device_table, energy_table, network_table, trial_table
+from .tables import device_table, energy_table, inner_table, network_table, trial_table
 from .training import Entry, Trained, taken, train_all
 
 
@@ -98,8 +99,10 @@ def _report(
         "Networks": network_table(scored),
         "Ratios to the spiking network": ratio_table(scored, profiles),
         f"Estimated energy of a {scored[0].per}, nJ": energy_table(scored, profiles),
+        "Without the input layer": inner_table(scored),
     }
-    files = dict(zip(("table.csv", "ratios.csv", "energy.csv"), tables.values(), strict=True))
+    names = ("table.csv", "ratios.csv", "energy.csv", "without_input.csv")
+    files = dict(zip(names, tables.values(), strict=True))
     if any(one.devices for one in scored):
         whole = "game" if scored[0].per == "step" else "sample"
         title = f"Estimated energy of simulated memristors, a {whole}"

@@ -45,6 +45,8 @@ def conventions(profiles: list[EnergyProfile], per: str) -> list[str]:
         f"otherwise; the hidden state of a baseline makes MACs.",
         f"Dense: {DENSE.about}.",
         f"Published convention: {FOLDED.about}.",
+        "Without the input layer: less the products of the first layer with what the network is "
+        "given; its recurrence, its biases and its neurons stay.",
         f"Energies in pJ ({costs}).",
         "Parameters are those that are learned, both biases of a recurrent layer included.",
         "Every convention, and what the ratios do not say, is in docs/energy.md.",

@@ -57,6 +57,10 @@ class Scored:
         """What of a sample is told."""
         return 1 / measurement.steps if self.per == "step" else 1.0
 
+    def without_input(self) -> "Scored":
+        """The same network, less the products with what it is given."""
+        return replace(self, measurements=[m.without_input() for m in self.measurements])
+
     def score(self, name: str) -> tuple[float, float | None]:
         """Mean and sample standard deviation of a test score; None for that of one seed."""
         return _spread([summary["test"][name] for summary in self.summaries])

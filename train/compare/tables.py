@@ -64,6 +64,23 @@ def energy_table(scored: list[Scored], profiles: list[EnergyProfile]) -> Table:
     return Table(columns, rows)
 
 
+def inner_table(scored: list[Scored]) -> Table:
+    """A row for every network: what it does and what that costs, without the input layer.
+
+    Ratios are those to the first network, which is event-driven throughout.
+    """
+    columns = ["network", "ACs", "MACs", "dense operations", f"nJ {DEFAULT_PROFILE.name}"]
+    columns += ["times", "dense, times"]
+    inner = [one.without_input() for one in scored]
+    own = inner[0].nanojoules(DEFAULT_PROFILE)[0]
+    rows: list[list[object]] = []
+    for one in inner:
+        ops = one.ops()
+        events, dense = (one.nanojoules(DEFAULT_PROFILE, c)[0] for c in (EVENT_DRIVEN, DENSE))
+        rows.append([one.label, ops.ac, ops.mac, ops.dense, events, events / own, dense / own])
+    return Table(columns, rows)
+
+
 def device_table(scored: list[Scored]) -> Table:
     """A row for every network of simulated memristors: what they draw in a sample, or a game."""
     columns = ["network", "devices", "share of products %", "mJ bias", "mJ updates", "mJ reads"]

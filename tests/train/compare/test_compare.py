@@ -74,6 +74,26 @@ def test_the_table_holds_what_the_meters_count_on_the_test_samples(finished, row
             assert float(energies[label][f"{profile.name}, dense"]) == pytest.approx(all_products)
 
 
+def test_without_the_input_layer_are_products_with_ones_less(finished, rows):
+    """Inputs of recall are binary: each one is an AC for every neuron of the first layer."""
+    table, inner = rows(finished / "table.csv"), rows(finished / "without_input.csv")
+    (_, test) = restored(runs_of(finished, "RNN 8")[0])
+    inputs, _ = test.__getitems__(range(len(test)))
+    ones, places = float(inputs.sum()) / len(test), inputs[:, 0].numel()
+    assert inputs.unique().tolist() == [0, 1]
+    own = float(inner["SRNN 8"]["nJ 45nm-fp32-sram"])
+    for label, row in table.items():
+        width = int(label.split()[1].strip(","))
+        expected = float(row["ACs"]) - ones * width
+        assert float(inner[label]["ACs"]) == pytest.approx(expected)
+        assert inner[label]["MACs"] == row["MACs"]
+        dense = float(row["dense operations"]) - places * width
+        assert float(inner[label]["dense operations"]) == pytest.approx(dense)
+        energies = float(inner[label]["nJ 45nm-fp32-sram"]), float(row["nJ 45nm-fp32-sram"])
+        assert energies[1] - energies[0] == pytest.approx(ones * width * (0.9 + 5) / 1e3)
+        assert float(inner[label]["times"]) == pytest.approx(energies[0] / own)
+
+
 def test_ratios_are_those_of_the_tables(finished, rows):
     energies, ratios = rows(finished / "energy.csv"), rows(finished / "ratios.csv")
     table = rows(finished / "table.csv")
@@ -151,7 +171,7 @@ def test_killed_and_repeated(moment, finished, quickly, tiny_comparison, disturb
     tested = {p for p in done if json.loads(p.read_text())["test"] is not None}
     assert quickly(tmp_path, "--name", "tiny") == 0
     assert all(path.stat().st_mtime_ns == done[path] for path in tested)
-    for name in ("table.csv", "ratios.csv", "energy.csv"):
+    for name in ("table.csv", "ratios.csv", "energy.csv", "without_input.csv"):
         assert (folder / name).read_bytes() == (finished / name).read_bytes()
 
 
