@@ -71,7 +71,8 @@ def test_energy_over_the_sequence_and_a_run_of_weights_and_biases(
     assert len(runs) == 2 * (2 + 1)
     assert all(any(run.glob("wandb/offline-run-*/*.wandb")) for run in runs)
     (tables,) = folder.glob("wandb/offline-run-*/files/media/table")
-    assert len(list(tables.glob("*.json"))) == 4
+    # Networks, ratios, energies, those without the input layer, and trials.
+    assert len(list(tables.glob("*.json"))) == 5
 
     paths = re.findall(r"`([^`]+seed\d)`", text)
     settings = parse_compare([*FLAGS, "--run-dir", str(tmp_path)]).experiments["srnn"]
