@@ -2,10 +2,10 @@
 //
 // The equations and the symbols are those of plasticity/hebbian.py and, without noise and levels, of
 // plasticity/memristive.py, whose lambda stands as Lambda; with h = tanh(I). All floating-point
-// arrays are float or double, as the function called says; an array that is not
-// given, or not wanted, is null. Arrays marked [M] have their lines padded: the inputs to
-// `recurrent`, a multiple of PADDING, then the neurons to M = `lines`, another; the padding of what
-// is given is zero. All others are as the caller has them, N = inputs + neurons.
+// arrays are float or double, as the function called says; an array that is not given, or not
+// wanted, is null. Arrays marked [M] have their lines padded: the inputs to `recurrent`, a multiple
+// of PADDING, then the neurons to M = `lines`, another; the padding of what is given is zero. All
+// others are as the caller has them, N = inputs + neurons.
 #pragma once
 
 #include <cstdint>

@@ -20,7 +20,11 @@ template <class T> struct Synapses {
 };
 
 // What F can be: F + share W stays between the bounds, and small changes are not made.
-template <class T> struct Limits { T low, high, share, threshold; };
+template <class T> struct Limits {
+    T low, high, share, threshold;
+    INLINE Vec<T> least(Vec<T> W) const { return low - share * W; }
+    INLINE Vec<T> most(Vec<T> W) const { return high - share * W; }
+};
 
 // One step of a neuron, as it was learned from.
 template <class T> struct Lesson {
@@ -53,7 +57,7 @@ template <class T> INLINE Vec<T> grown(const Lesson<T> &s, Vec<T> Lambda, Vec<T>
     return s.kept * Lambda * F + select<T>(size <= fill(s.limits.threshold), Vec<T>{}, change);
 }
 template <class T> INLINE Vec<T> clipped(Vec<T> F, Vec<T> W, const Limits<T> &limits) {
-    const Vec<T> low = limits.low - limits.share * W, high = limits.high - limits.share * W;
+    const Vec<T> low = limits.least(W), high = limits.most(W);
     F = select<T>(F > high, high, F);
     return select<T>(F < low, low, F);
 }
@@ -115,7 +119,6 @@ INLINE Answer<T> unlearn(T *D, const T *F, const Synapses<T> &row, const Lesson<
         const Limits<T> &limits = s.limits;
         for (long j = from; j < to; j += L<T>) {
             const Vec<T> W = load(row.W + j);
-            const Vec<T> low = limits.low - limits.share * W, high = limits.high - limits.share * W;
             Vec<T> Lambda = load(row.Lambda + j), Gamma = load(row.Gamma + j);
             Vec<T> here = load(F + j), p = load(s.p + j), E = load(D + j);
             Vec<T> free = grown(s, Lambda, here, Gamma, p);
@@ -124,7 +127,7 @@ INLINE Answer<T> unlearn(T *D, const T *F, const Synapses<T> &row, const Lesson<
                 store(row.d_W + j, load(row.d_W + j) - back);
                 E = E * factor - back;
             }
-            const auto outside = (free > high) | (free < low);
+            const auto outside = (free > limits.most(W)) | (free < limits.least(W));
             if (limits.share != 0)
                 store(row.d_W + j, load(row.d_W + j) -
                                        limits.share * select<T>(outside, E, Vec<T>{}));
