@@ -6,13 +6,15 @@ Runs that differ in their seed alone have one colour, and a thick line for the m
         --plot docs/maze.png --level "random player" 5.48
 
 With ``--data``, the curves are put into a CSV file too, and those that it has already are drawn
-with them: runs of several sessions and machines come into one plot.
+with them: runs of several sessions and machines come into one plot. A run takes the place of an
+earlier one of the same model, width and seed.
 
     python benchmarks/learning_curves.py runs/pong/lstm-* --plot docs/pong.png --data docs/pong.csv
 """
 
 import argparse
 import csv
+import io
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,11 +24,10 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-from srnn.datasets import load
-from srnn.datasets._base import Info
+from srnn.datasets import Info, load
 from srnn.train.metrics_csv import read_metrics
 from srnn.train.report import SCORE_TITLES
-from srnn.train.run_folder import RunFolder
+from srnn.train.run_folder import RunFolder, write_atomically
 
 Curve = list[tuple[int, float]]
 """Score after some batches."""
@@ -60,11 +61,12 @@ def read(file: Path) -> Curves:
 
 def write(file: Path, curves: Curves) -> None:
     """Write curves, a row a point."""
-    with file.open("w", newline="") as rows:
-        writer = csv.writer(rows, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for (name, seed), curve in sorted(curves.items()):
-            writer.writerows((name, seed, batch, f"{score:.6g}") for batch, score in curve)
+    rows = io.StringIO()
+    writer = csv.writer(rows, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for (name, seed), curve in sorted(curves.items()):
+        writer.writerows((name, seed, batch, f"{score:.6g}") for batch, score in curve)
+    write_atomically(file, rows.getvalue())
 
 
 def mean(curves: Sequence[Curve]) -> Curve:
@@ -88,10 +90,12 @@ def main() -> None:
     figure, axis = pyplot.subplots(figsize=(6.5, 3.6), layout="constrained")
     for index, name in enumerate(sorted({name for name, _ in curves}, reverse=True)):
         same = [curve for (other, _), curve in curves.items() if other == name]
-        seeds = f" ({len(same)} seeds, and their mean)" if len(same) > 1 else ""
-        for curve in same if seeds else ():
-            axis.plot(*zip(*curve, strict=True), color=f"C{index}", lw=0.8, alpha=0.6)
-        axis.plot(*zip(*mean(same), strict=True), color=f"C{index}", label=name + seeds)
+        label = name
+        if len(same) > 1:
+            label += f" ({len(same)} seeds, and their mean)"
+            for curve in same:
+                axis.plot(*zip(*curve, strict=True), color=f"C{index}", lw=0.8, alpha=0.6)
+        axis.plot(*zip(*mean(same), strict=True), color=f"C{index}", label=label)
     for label, value in arguments.level:
         axis.axhline(float(value), color="0.6", lw=1, ls="--", label=label)
     lowest = min(score for curve in curves.values() for _, score in curve)
