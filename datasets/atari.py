@@ -16,7 +16,7 @@ as its seed says; it ends when it is over, or is broken off after half an hour (
 |--------|------------------------------|------------|---------------------------------------------|
 | y      | brightness of a pixel        | grey level | 0 to 255                                    |
 | c      | smallest change that is seen | grey level | 8                                           |
-| b      | brightness of the background | grey level | 87 in Pong, which its playfield has; else 0 |
+| b      | brightness of the background | grey level | 87 in Pong, most of its screen; else 0      |
 
 Events tell what moves and nothing of what stands still: where its own racket is, a player has to
 remember. From a single frame it cannot see where a ball is going; with the difference it can.
@@ -65,20 +65,20 @@ class View(NamedTuple):
     Attributes:
         size: height and width to which the screen is scaled.
         rows: rows of it that are seen.
-        background: brightness that counts as nothing, in grey levels.
     """
 
     size: tuple[int, int]
     rows: slice
-    background: int
 
 
-PONG = View((70, 40), slice(11, 65), 87)
+PONG = View((70, 40), slice(11, 65))
 """The playfield of Pong, a third as high and a quarter as wide as on the screen: 54 x 40."""
 PLAYFIELDS = {"pong": PONG}
 """Views of the part of the screen that is played on, by game."""
-WHOLE = View((84, 84), slice(0, 84), 0)
+WHOLE = View((84, 84), slice(0, 84))
 """The whole screen, as is usual."""
+BACKGROUNDS = {"pong": 87}
+"""Brightness that counts as nothing, in grey levels, by game."""
 
 
 class Actions(NamedTuple):
@@ -177,7 +177,8 @@ class AtariWorld:
     ) -> None:
         self._emulator = _emulator(game, places, actions, sticky, size=view.size, frames=2)
         self._actions = actions.numbers
-        self._view = view
+        self._rows = view.rows
+        self._background = BACKGROUNDS.get(game, 0)
         self._encode = OBSERVATIONS[observation][1]
 
     def begin(self, places: NDArray[np.bool_], seeds: NDArray[np.int64]) -> Tensor:
@@ -199,8 +200,8 @@ class AtariWorld:
         )
 
     def _observe(self, screens: NDArray[np.uint8]) -> Tensor:
-        pair = torch.from_numpy(screens)[:, :, self._view.rows]
-        return self._encode(pair, self._view.background).flatten(1)
+        pair = torch.from_numpy(screens)[:, :, self._rows]
+        return self._encode(pair, self._background).flatten(1)
 
 
 def _emulator(

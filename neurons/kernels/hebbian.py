@@ -14,6 +14,7 @@ from torch import Tensor
 from . import hebbian_library
 from .choice import _transformed, best
 from .hebbian_library import HebbianProblem
+from .operation import refuse_second_derivative
 
 _PROBLEM = """
     Tensor x, Tensor h, Tensor F, Tensor? begin, Tensor W, Tensor Lambda, Tensor Gamma,
@@ -149,12 +150,5 @@ def _differentiate(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
     return *(named.get(name) for name in HebbianProblem._fields), None
 
 
-def _refuse(ctx: Any, *gradients: Any) -> Any:
-    raise NotImplementedError(
-        "The kernels have no second derivative: set SRNN_KERNEL=reference in the environment to "
-        "differentiate twice."
-    )
-
-
 _hebbian.register_autograd(_differentiate, setup_context=_keep)
-_hebbian_backward.register_autograd(_refuse)
+_hebbian_backward.register_autograd(refuse_second_derivative)

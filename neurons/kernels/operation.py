@@ -193,6 +193,14 @@ class _Sequence(torch.autograd.Function):
         return *(named.get(name) for name in _NAMES), None, None, None, None
 
 
+def refuse_second_derivative(ctx: Any, *gradients: Any) -> Any:
+    """The backward pass of a gradient that goes no further."""
+    raise NotImplementedError(
+        "The kernels have no second derivative: set SRNN_KERNEL=reference in the environment to "
+        "differentiate twice."
+    )
+
+
 class _Gradient(torch.autograd.Function):
     """What autograd does with the operation's gradient: it goes no further."""
 
@@ -201,12 +209,7 @@ class _Gradient(torch.autograd.Function):
         with torch._C._AutoDispatchBelowAutograd():
             return tuple(torch.ops.srnn.sequence_backward(*arguments))
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        raise NotImplementedError(
-            "The kernels have no second derivative: set SRNN_KERNEL=reference in the environment "
-            "to differentiate twice."
-        )
+    backward = staticmethod(refuse_second_derivative)
 
 
 # By hand and not by `torch.library.custom_op`, which flattens and rebuilds all arguments as trees

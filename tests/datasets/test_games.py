@@ -190,6 +190,15 @@ def test_the_playfield_of_pong_is_all_that_is_seen():
     assert PONG.rows == slice(11, 65)  # of 70: rows 34 to 194 of the screen's 210 begin at 11.3
 
 
+def test_the_background_of_pong_is_nothing_on_the_whole_screen_too():
+    splits = load("pong", observation="frame", screen="whole")
+    assert splits.info.shape == (1, 84, 84)
+    games = Games(splits.train.make(2), 2, [0, 1])
+    seen, _ = games.begin()
+    # Walls, scores and the rows between are not; the background is most of what is left.
+    assert (seen == 0).float().mean() > 0.8
+
+
 def test_up_is_up_in_pong():
     games_of = load("pong", observation="frame").train
     rows = {}
