@@ -195,7 +195,7 @@ def test_the_background_of_pong_is_nothing_on_the_whole_screen_too():
     assert splits.info.shape == (1, 84, 84)
     games = Games(splits.train.make(2), 2, [0, 1])
     seen, _ = games.begin()
-    # Walls, scores and the rows between are not; the background is most of what is left.
+    # Walls, scores and what moves are seen; the background, most of the screen, is exactly 0.
     assert (seen == 0).float().mean() > 0.8
 
 

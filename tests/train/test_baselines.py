@@ -111,8 +111,7 @@ def test_recipes_of_the_data_set_the_model_and_both_follow_each_other(dataset, m
     assert spiking.model == "srnn"
     changed = {name for name in expected if expected[name] != getattr(spiking, name)}
     # The data, the epochs and the number of layers stay those of the spiking network.
-    own = {"model", "lr", "recurrent_lr_factor", "clip_norm"}
-    own |= {"readout", "burn_in", "schedule", "tbptt", "hidden"}
+    own = {"model", "lr", "clip_norm", "readout", "burn_in", "schedule", "tbptt", "hidden"}
     own |= {"synapses"} if model in ("stpn", "m-stpn") else set()
     # A spiking layer needs no encoder; its weights are few.
     own |= {"encoder", "entropy_weight"} if dataset == "pong" else set()

@@ -61,12 +61,6 @@ def test_every_recipe_says_what_it_is_and_every_data_set_has_one():
     assert all(named[dataset] == dataset for dataset in DATASETS)
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
-def test_no_other_model_learns_its_recurrence_at_the_pace_of_spikes(dataset):
-    for model in MODELS:
-        assert parsed("--dataset", dataset, "--model", model).recurrent_lr_factor == 1
-
-
 def test_games_and_environments_have_flags_of_their_own():
     assert parsed("--game", "breakout") == parsed("--dataset", "atari:breakout")
     assert parsed("--env", "CartPole-v1") == parsed("--dataset=gym:CartPole-v1")
