@@ -204,9 +204,10 @@ class Learner(LightningModule):
     def _firing_penalty(self, record: Record) -> Tensor | float:
         """Return rate_penalty times the mean of max(0, r_j - rate_target) over all neurons j.
 
-        r_j is the rate of a neuron over the piece, all sequences of the batch together.
+        r_j is the rate of a neuron over the piece, all sequences of the batch together. Layers
+        without spikes have none, and cost nothing.
         """
-        if not self.options.rate_penalty:
+        if not (self.options.rate_penalty and record.counts):
             return 0.0
         rates = torch.cat([counts.mean(0) for counts in record.counts]) / record.steps
         return self.options.rate_penalty * torch.relu(rates - self.options.rate_target).mean()

@@ -42,6 +42,10 @@ def test_value_and_gradient_follow_the_formula(target, module):
     torch.testing.assert_close(found, torch.tensor([slopes] * BATCH))
 
 
+def test_a_network_without_spikes_pays_nothing(module):
+    assert module(2.0, 0.0)._firing_penalty(Record((), STEPS, ())) == 0.0
+
+
 def test_it_reaches_the_weights_as_the_surrogate_says(module, monkeypatch):
     """The gradient of a training step is that of the loss and the penalty, both by autograd."""
     inputs, targets = torch.rand(STEPS, BATCH, 3).round(), torch.tensor([0, 1, 0, 1])
