@@ -100,11 +100,11 @@ def fairness(trained: Trained, epochs: int, options: CompareOptions) -> list[str
 
 def _unclimbed(trained: Trained, options: CompareOptions) -> str:
     """The widths of the ladder that were not trained, by model; empty if none was left."""
-    target = trained.entries[0].judged()
+    reference = trained.entries[0]
     left = []
     for model in options.baselines if options.match_accuracy else ():
         kind = {e.experiment.hidden[0]: e for e in trained.entries if e.model == model}
-        accurate = [width for width, entry in kind.items() if entry.judged() >= target]
+        accurate = [width for width, entry in kind.items() if entry.as_good_as(reference)]
         stop = min(accurate, default=max(options.widths, default=0))
         widths = [str(width) for width in options.widths if width > stop and width not in kind]
         left += [f"{model.upper()} {', '.join(widths)}"] if widths else []

@@ -7,7 +7,8 @@
 |                  | within a tenth of the reference's                                           |
 | equal accuracy   | of each baseline the one with the fewest parameters whose mean accuracy on  |
 |                  | validation is at least the reference's, both without the seed that settings |
-|                  | were tuned with if there are others; the test set has no say in it          |
+|                  | were tuned with if there are others; the test set has no say in it; in      |
+|                  | games, less by a point at most                                              |
 """
 
 from collections.abc import Callable
@@ -69,8 +70,7 @@ def _as_large(reference: Scored, kind: list[Scored]) -> Scored | None:
 
 
 def _as_accurate(reference: Scored, kind: list[Scored]) -> Scored | None:
-    target = reference.entry.judged()
-    accurate = [other for other in kind if other.entry.judged() >= target]
+    accurate = [other for other in kind if other.entry.as_good_as(reference.entry)]
     return min(accurate, key=lambda other: other.entry.parameters(), default=None)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import mean
 
 from ..build import build_data, build_network
-from ..config import MAY_CHANGE, SPIKING, Experiment
+from ..config import MAY_CHANGE, SPIKING, Experiment, kind_of_task
 from ..console import BarsOnly, Console, duration
 from ..errors import ConfigError, NotFiniteError, Stopped
 from ..experiment import run, run_untested
@@ -22,6 +22,9 @@ from ..run_folder import RunFolder
 from ..sizing import learned_parameters, width_for
 from .options import CompareOptions
 from .tuning import Trial, tuned
+
+_MARGIN_OF_GAMES = 1.0
+"""Points of a game that make no difference: its few games of validation tell no finer."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,11 @@ class Entry:
         """
         fresh = self.runs[1:] if self.tuned and len(self.runs) > 1 else self.runs
         return mean(folder.read_summary()["validation"] for folder in fresh)
+
+    def as_good_as(self, other: "Entry") -> bool:
+        """Whether it scores no less on validation; in games, less by a point at most."""
+        games = kind_of_task(self.experiment.dataset) == "games"
+        return self.judged() >= other.judged() - (_MARGIN_OF_GAMES if games else 0.0)
 
     def parameters(self) -> int:
         """Number of learned parameters."""
@@ -197,19 +205,19 @@ def train_all(
     entries = {"srnn": [trainer.entry(chosen["srnn"])]}  # without which there is no comparison
     for model in options.baselines:
         entries[model] = list(trainer.entries([chosen[model]]))
-    target = entries["srnn"][0].judged()
+    reference = entries["srnn"][0]
     for model in options.baselines if options.match_accuracy else ():
         console.line(
             f"looking for the smallest {model.upper()} with a validation {info.score} of "
-            f"{format_score(info.score, target)}",
+            f"{format_score(info.score, reference.judged())}",
             style="bold",
         )
         ladder = [replace(chosen[model], hidden=[width] * layers) for width in options.widths]
         for entry in trainer.entries(ladder):
             entries[model].append(entry)
-            if entry.judged() >= target:
+            if entry.as_good_as(reference):
                 break
-    found = {model for model, some in entries.items() if any(e.judged() >= target for e in some)}
+    found = {m for m, some in entries.items() if any(e.as_good_as(reference) for e in some)}
     missed = [model for model in options.baselines if model not in found]
     console.line("training the points of the spiking network's front", style="bold")
     variants = [replace(chosen["srnn"], hidden=[width] * layers) for width in options.widths]

@@ -197,6 +197,22 @@ def made(model, size, validation):
     return Pretended(Entry(experiment, (Result(validation, size),)))
 
 
+@pytest.mark.parametrize(
+    ("dataset", "below", "as_good"),
+    [
+        *(("pong", 0.9, True), ("pong", 1.1, False), ("gym:CartPole-v1", 0.9, True)),
+        *(("shd-synth", 0.0, True), ("shd-synth", 0.01, False), ("maze", 0.9, False)),
+    ],
+)
+def test_a_point_of_a_game_makes_no_difference(dataset, below, as_good):
+    ours, theirs = (
+        Entry(Experiment(dataset=dataset, model=model), (Result(score),))
+        for model, score in (("srnn", 20.0), ("lstm", 20.0 - below))
+    )
+    assert theirs.as_good_as(ours) is as_good
+    assert ours.as_good_as(theirs)
+
+
 def test_pairs_by_size_and_by_validation():
     spiking = made("srnn", 1000, 0.9)
     found = pairs(
