@@ -89,6 +89,8 @@ class SpikingOptions:
     silent."""
     recurrent_gain: float = 1.0
     """Recurrent weights start as this multiple of an orthogonal matrix."""
+    recurrent_lr_factor: float = 1.0
+    """Learning rate of the recurrent weights, as a multiple of --lr."""
     tau_lr_factor: float = 1.0
     """Learning rate of the time constants, as a multiple of --lr."""
     rate_penalty: float = 0.0
@@ -154,8 +156,6 @@ class TrainingOptions:
     """With --schedule step: epochs between steps."""
     lr_factor: float = 0.5
     """With --schedule step: factor of each step."""
-    recurrent_lr_factor: float = 1.0
-    """Learning rate of the recurrent weights, as a multiple of --lr."""
     optimizer: Literal["adam", "adamw", "adamax"] = "adam"
     """Optimiser."""
     weight_decay: float = 0.0

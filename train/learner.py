@@ -251,11 +251,13 @@ class Learner(LightningModule):
         for name, parameter in self.network.named_parameters():
             if name.endswith(".theta"):
                 kinds["tau"].append(parameter)
-            elif ".recurrent." in name or "_hh_" in name:  # of a neuron, of torch's layers
+            elif ".recurrent." in name:
                 kinds["recurrent"].append(parameter)
             else:
                 kinds["weights"].append(parameter)
-        factors = {"recurrent": options.recurrent_lr_factor, "tau": options.tau_lr_factor}
+        factors = {}
+        if options.model == "srnn":  # a recipe's settings of spiking networks reach every model
+            factors = {"recurrent": options.recurrent_lr_factor, "tau": options.tau_lr_factor}
         groups = [
             {
                 "params": parameters,

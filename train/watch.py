@@ -28,7 +28,7 @@ _TAMING = (
     "--tbptt 100, --recurrent-gain 0.2, --recurrent-lr-factor 0.1, --detach-reset or a smaller "
     "surrogate (multi_gaussian(gamma=0.3))"
 )
-_TAMING_DENSE = "lower --lr or --clip-norm, or try --tbptt 100 or --recurrent-lr-factor 0.1"
+_TAMING_DENSE = "lower --lr or --clip-norm, or try --tbptt 100"
 
 
 def health_warnings(rates: Mapping[str, float], largest_gradient: float) -> list[str]:

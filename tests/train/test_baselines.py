@@ -16,6 +16,7 @@ from srnn.train import main
 from srnn.train.build import build_network
 from srnn.train.cli import RECIPES, parse
 from srnn.train.config import SPIKING, Experiment
+from srnn.train.module import SequenceClassifier
 from srnn.train.sizing import learned_parameters, width_for
 from srnn.train.watch import health_warnings
 
@@ -49,6 +50,15 @@ def test_network(model, readout):
     again = build_network(Experiment(**settings), recall())
     for one, other in zip(network.parameters(), again.parameters(), strict=True):
         assert one.equal(other)
+
+
+@each
+def test_settings_of_spiking_networks_leave_its_learning_rate_alone(model):
+    factors = {"recurrent_lr_factor": 0.02, "tau_lr_factor": 3.0}  # as a recipe's are passed on
+    experiment = Experiment(model=model, hidden=[5, 4], lr=0.1, **factors)
+    module = SequenceClassifier(build_network(experiment, recall()), recall(), experiment, 10)
+    (optimizer,), _ = module.configure_optimizers()
+    assert {group["lr"] for group in optimizer.param_groups} == {0.1}
 
 
 @each
@@ -115,8 +125,6 @@ def test_recipes_of_the_data_set_the_model_and_both_follow_each_other(dataset, m
     own |= {"synapses"} if model in ("stpn", "m-stpn") else set()
     # A spiking layer needs no encoder; its weights are few.
     own |= {"encoder", "entropy_weight"} if dataset == "pong" else set()
-    # Slow recurrence is for spikes that are chaotic.
-    own |= {"recurrent_lr_factor"} if dataset == "pong" else set()
     # The published input.
     own |= {"data"} if dataset == "pong" and model in ("stpn", "m-stpn") else set()
     assert changed <= own
