@@ -22,6 +22,7 @@ from . import cpu_backend, memory
 NORMALISATIONS = ("before", "after", "none", "input")  # in the order of hebbian.h
 _PADDING = 16  # lines; that of hebbian.h
 _TILE_BYTES = 2**19  # of F, so that it stays in the second-level cache
+_TILE = 4  # sequences at least, which share what a sweep reads of the parameters
 
 _INTEGERS = (
     *("steps", "batch", "neurons", "inputs", "recurrent", "lines"),
@@ -107,7 +108,7 @@ class _Prepared:
         self.lines = self.split + _padded(self.neurons)
         self.dtype = p.x.dtype
         row_bytes = self.neurons * self.lines * self.dtype.itemsize
-        self.tile = max(1, min(self.batch, _TILE_BYTES // row_bytes))
+        self.tile = max(1, min(self.batch, max(_TILE, _TILE_BYTES // row_bytes)))
         chunk = math.isqrt(self.steps * self.batch // self.tile)
         self.chunk = max(1, min(self.steps, chunk))
         self._alive: list[Tensor] = []

@@ -21,7 +21,8 @@ template <class T> constexpr T SHORTEST = T(1e-12);     // norm that activity is
 template <class T> class Network {
     const Hebbian &c;
     const long H, I, M, B, groups;
-    const bool before, after, unit, fresh;
+    const Limits<T> limits;
+    const bool before, after, unit, fresh, limited;
     const long from;    // first column of what is sent back
     Arena arena;
     // Presynaptic activity, [.., tile, M]: p is what is learned from, z what is read.
@@ -46,8 +47,17 @@ template <class T> class Network {
                 of(c.d_W),        of(c.d_Lambda),       of(c.d_Gamma)};
     }
     Lesson<T> lesson(T factor, long t, long b, long i, const T *lines) const {
-        const Limits<T> limits = {T(c.low), T(c.high), T(c.of_sum), T(c.threshold)};
         return {factor, in(c.out_h)[at(t, b, i)], lines, limits};
+    }
+    Reading<T> taught(T *to, const T *from, const Synapses<T> &row, const Lesson<T> &s,
+                      const T *z) const {
+        return limited ? learn<true>(to, from, row, s, z, M) : learn<false>(to, from, row, s, z, M);
+    }
+    template <bool AFTER>
+    Answer<T> untaught(T *D, const T *F, const Synapses<T> &row, const Lesson<T> &s, T norm,
+                       T *sum) const {
+        return limited ? unlearn<AFTER, true>(D, F, row, s, norm, sum, from, M)
+                       : unlearn<AFTER, false>(D, F, row, s, norm, sum, from, M);
     }
     // n_t, that the reading is divided by.
     T divisor(T norm) const { return before || after ? norm + EPSILON<T> : T(1); }
@@ -117,7 +127,7 @@ template <class T> class Network {
         const T *next = z + ((t + 1) % 2 * c.tile + r) * M;
         const Synapses<T> row = synapses(i);
         const T *lines = fresh ? p + r * M : z + (t % 2 * c.tile + r) * M;
-        Reading<T> reading = learn(F, F, row, lesson(kept[r * H + i], t, b, i, lines), next, M);
+        Reading<T> reading = taught(F, F, row, lesson(kept[r * H + i], t, b, i, lines), next);
         if (after) {
             const T norm = std::sqrt(reading.squares);
             if (c.divisors) out(c.divisors)[at(t, b, i)] = norm;
@@ -145,7 +155,7 @@ template <class T> class Network {
             T *next = F + c.tile * H * M;
             const T *lines = p + ((t - begin) * c.tile + r) * M;
             const T n = divisor(in(c.norms)[at(t, b, i)]);
-            learn(next, F, row, lesson(before ? 1 / n : T(1), t, b, i, lines), lines, M);
+            taught(next, F, row, lesson(before ? 1 / n : T(1), t, b, i, lines), lines);
             if (after)
                 read(next, row.W, in(c.divisors)[at(t, b, i)] + EPSILON<T>, lines, M);
             if (begins(t + 1, b)) memset(next, 0, M * sizeof(T));
@@ -162,8 +172,8 @@ template <class T> class Network {
             lesson(before ? 1 / n : T(1), t, b, i, p + (k * c.tile + r) * M);
         const Synapses<T> row = synapses(i);
         const Answer<T> a =
-            after ? unlearn<true>(D, F, row, s, in(c.divisors)[at(t, b, i)], sum, from, M)
-                  : unlearn<false>(D, F, row, s, T(0), sum, from, M);
+            after ? untaught<true>(D, F, row, s, in(c.divisors)[at(t, b, i)], sum)
+                  : untaught<false>(D, F, row, s, T(0), sum);
         sent[r * H + i] =
             (c.g_h ? in(c.g_h)[at(t, b, i)] : T(0)) + carry[r * (M - c.recurrent) + i] + a.of_h;
         of_kept[r * H + i] = a.of_kept;
@@ -303,9 +313,10 @@ template <class T> class Network {
   public:
     Network(const Hebbian &call, bool backward)
         : c(call), H(c.neurons), I(c.inputs), M(c.lines), B(c.batch),
-          groups((H + GROUP - 1) / GROUP), before(c.normalisation == Normalisation::BEFORE),
+          groups((H + GROUP - 1) / GROUP),
+          limits{T(c.low), T(c.high), T(c.of_sum), T(c.threshold)}, before(c.normalisation == Normalisation::BEFORE),
           after(c.normalisation == Normalisation::AFTER),
-          unit(c.normalisation == Normalisation::INPUT), fresh(c.fresh),
+          unit(c.normalisation == Normalisation::INPUT), fresh(c.fresh), limited(limits.any()),
           from(c.d_x || unit ? 0 : c.recurrent) {
         const long steps = backward ? c.chunk : 1;
         z = arena.zeros<T>((backward ? steps : 2) * c.tile * M);

@@ -1,9 +1,11 @@
 // What happens to the synapses of one neuron in one step, in one sweep over them, and its reverse.
 //
-// A row is the M padded lines of one neuron: F in one sequence, or W, Lambda and Gamma.
+// A row is the M padded lines of one neuron: F in one sequence, or W, Lambda and Gamma. LIMITED says
+// whether F has limits: testing for them takes as many instructions as all else.
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "hebbian.h"
 #include <type_traits>
@@ -22,6 +24,10 @@ template <class T> struct Synapses {
 // What F can be: F + share W stays between the bounds, and small changes are not made.
 template <class T> struct Limits {
     T low, high, share, threshold;
+    bool any() const {
+        constexpr T NONE = std::numeric_limits<T>::infinity();
+        return low > -NONE || high < NONE || threshold > 0;
+    }
     INLINE Vec<T> least(Vec<T> W) const { return low - share * W; }
     INLINE Vec<T> most(Vec<T> W) const { return high - share * W; }
 };
@@ -51,26 +57,33 @@ template <class T> INLINE T sum(Vec<T> v) {
     return sum_of<L<T>>(lanes);
 }
 
-template <class T> INLINE Vec<T> grown(const Lesson<T> &s, Vec<T> Lambda, Vec<T> F, Vec<T> Gamma,
-                                       Vec<T> p) {
-    const Vec<T> change = Gamma * (s.h * p), size = change < Vec<T>{} ? -change : change;
-    return s.kept * Lambda * F + select<T>(size <= fill(s.limits.threshold), Vec<T>{}, change);
+template <bool LIMITED, class T>
+INLINE Vec<T> grown(const Lesson<T> &s, Vec<T> Lambda, Vec<T> F, Vec<T> Gamma, Vec<T> p) {
+    Vec<T> change = Gamma * (s.h * p);
+    if (LIMITED) {
+        const Vec<T> size = change < Vec<T>{} ? -change : change;
+        change = select<T>(size <= fill(s.limits.threshold), Vec<T>{}, change);
+    }
+    return s.kept * Lambda * F + change;
 }
-template <class T> INLINE Vec<T> clipped(Vec<T> F, Vec<T> W, const Limits<T> &limits) {
+template <bool LIMITED, class T>
+INLINE Vec<T> clipped(Vec<T> F, Vec<T> W, const Limits<T> &limits) {
+    if (!LIMITED) return F;
     const Vec<T> low = limits.least(W), high = limits.most(W);
     F = select<T>(F > high, high, F);
     return select<T>(F < low, low, F);
 }
 
 // F of the next step from F of this one, in place or not, and its reading by z.
-template <class T>
+template <bool LIMITED, class T>
 INLINE Reading<T> learn(T *to, const T *from, const Synapses<T> &row, const Lesson<T> &s,
                         const T *z, long lines) {
     Vec<T> squares = {}, product = {};
     for (long j = 0; j < lines; j += L<T>) {
         const Vec<T> W = load(row.W + j);
-        Vec<T> F = clipped(grown(s, load(row.Lambda + j), load(from + j), load(row.Gamma + j),
-                                 load(s.p + j)), W, s.limits);
+        Vec<T> F = clipped<LIMITED>(grown<LIMITED>(s, load(row.Lambda + j), load(from + j),
+                                                   load(row.Gamma + j), load(s.p + j)),
+                                    W, s.limits);
         Vec<T> G = W + F;
         store(to + j, F);
         squares += G * G;
@@ -101,7 +114,7 @@ template <class T> struct Answer { T of_h, of_kept; };
 // On entry D is the gradient of the next step's F, on return that of this step's as far as it comes
 // from learning. That of p is added to `of_p`, but only from column `first`. A change that was left
 // out has the gradient that it would have had.
-template <bool AFTER, class T>
+template <bool AFTER, bool LIMITED, class T>
 INLINE Answer<T> unlearn(T *D, const T *F, const Synapses<T> &row, const Lesson<T> &s, T norm,
                          T *of_p, long first, long lines) {
     const T factor = AFTER ? 1 / (norm + EPSILON<T>) : T(1);
@@ -109,29 +122,32 @@ INLINE Answer<T> unlearn(T *D, const T *F, const Synapses<T> &row, const Lesson<
     if (AFTER && norm > 0) {
         Vec<T> along = {};
         for (long j = 0; j < lines; j += L<T>)
-            along += load(D + j) * clipped(grown(s, load(row.Lambda + j), load(F + j),
-                                                 load(row.Gamma + j), load(s.p + j)),
-                                           load(row.W + j), s.limits);
+            along += load(D + j) *
+                     clipped<LIMITED>(grown<LIMITED>(s, load(row.Lambda + j), load(F + j),
+                                                     load(row.Gamma + j), load(s.p + j)),
+                                      load(row.W + j), s.limits);
         pull = sum<T>(along) * factor * factor / norm;
     }
     Vec<T> of_h = {}, of_kept = {};
     auto sweep = [&](auto with_lines, long from, long to) {
         const Limits<T> &limits = s.limits;
         for (long j = from; j < to; j += L<T>) {
-            const Vec<T> W = load(row.W + j);
+            const Vec<T> W = AFTER || LIMITED ? load(row.W + j) : Vec<T>{};
             Vec<T> Lambda = load(row.Lambda + j), Gamma = load(row.Gamma + j);
             Vec<T> here = load(F + j), p = load(s.p + j), E = load(D + j);
-            Vec<T> free = grown(s, Lambda, here, Gamma, p);
+            Vec<T> free = grown<LIMITED>(s, Lambda, here, Gamma, p);
             if (AFTER) {
-                Vec<T> back = pull * (W + clipped(free, W, limits));
+                Vec<T> back = pull * (W + clipped<LIMITED>(free, W, limits));
                 store(row.d_W + j, load(row.d_W + j) - back);
                 E = E * factor - back;
             }
-            const auto outside = (free > limits.most(W)) | (free < limits.least(W));
-            if (limits.share != 0)
-                store(row.d_W + j, load(row.d_W + j) -
-                                       limits.share * select<T>(outside, E, Vec<T>{}));
-            E = select<T>(outside, Vec<T>{}, E);
+            if (LIMITED) {
+                const auto outside = (free > limits.most(W)) | (free < limits.least(W));
+                if (limits.share != 0)
+                    store(row.d_W + j, load(row.d_W + j) -
+                                           limits.share * select<T>(outside, E, Vec<T>{}));
+                E = select<T>(outside, Vec<T>{}, E);
+            }
             Vec<T> of_product = E * Gamma, of_decayed = E * Lambda;
             of_h += of_product * p;
             of_kept += of_decayed * here;

@@ -100,6 +100,7 @@ def test_random_problems(flags, tile, **shape):
         shape["clamp"] = min(shape["clamp"], 1.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hebbian_library, "_TILE_BYTES", tile)
+        patch.setattr(hebbian_library, "_TILE", 1)
         check(make(**shape, **options))
 
 
