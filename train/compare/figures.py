@@ -8,7 +8,7 @@ from srnn.meters import DENSE, EnergyProfile
 
 from ..plots import STYLE, save
 from ..report import SCORE_TITLES, in_tables
-from .roles import EQUAL_PARAMETERS, pairs
+from .roles import compared
 from .scoring import Scored
 
 
@@ -73,14 +73,8 @@ def _height(one: Scored) -> tuple[float, float]:
     return factor * middle, factor * (spread or 0.0)
 
 
-def compared(scored: list[Scored]) -> list[Scored]:
-    """The reference, and the baselines with as many parameters."""
-    equal = [pair.baseline for pair in pairs(scored) if pair.equal == EQUAL_PARAMETERS]
-    return [scored[0], *(one for one in equal if one is not None)]
-
-
 def layers(scored: list[Scored], profile: EnergyProfile, path: Path) -> None:
-    """Plot the energy of each layer of the networks with equally many parameters."""
+    """Plot the energy of each layer of the networks that are compared."""
     shown = compared(scored)
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(7.5, 1.2 + 0.45 * len(shown)))
@@ -97,7 +91,7 @@ def layers(scored: list[Scored], profile: EnergyProfile, path: Path) -> None:
 
 
 def over_time(scored: list[Scored], profile: EnergyProfile, path: Path) -> None:
-    """Plot the energy of every time step of the networks with equally many parameters."""
+    """Plot the energy of every time step of the networks that are compared."""
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(7.5, 3.6))
         for one in compared(scored):

@@ -17,9 +17,8 @@ from srnn.meters import (
 
 from ..report import SCORE_TITLES, about_scores, in_tables
 from ..run_folder import commit, write_atomically
-from .figures import compared
 from .options import CompareOptions
-from .roles import EQUAL_ACCURACY, TOLERANCE, pairs, ratio_range
+from .roles import EQUAL_ACCURACY, TOLERANCE, compared, pairs, ratio_range
 from .scoring import Scored
 from .training import Entry, Trained
 from .tuning import CLIP_NORMS, LR_FACTOR, READOUTS

@@ -62,6 +62,12 @@ def pairs(scored: list[Scored]) -> list[Pair]:
     return found
 
 
+def compared(scored: list[Scored]) -> list[Scored]:
+    """The reference, and each baseline that is compared with it, at equal parameters first."""
+    chosen = {id(p.baseline): p.baseline for p in pairs(scored) if p.baseline is not None}
+    return [scored[0], *chosen.values()]
+
+
 def _as_large(reference: Scored, kind: list[Scored]) -> Scored | None:
     wanted = reference.entry.parameters()
     closest = min(kind, key=lambda other: abs(other.entry.parameters() - wanted))

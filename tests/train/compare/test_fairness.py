@@ -11,7 +11,7 @@ import pytest
 from srnn.train.compare import training
 from srnn.train.compare.options import CompareOptions
 from srnn.train.compare.report import fairness, trained_before
-from srnn.train.compare.roles import pairs, ratio_range
+from srnn.train.compare.roles import compared, pairs, ratio_range
 from srnn.train.compare.training import Entry, network_name, taken, train_all
 from srnn.train.compare.tuning import CLIP_NORMS, READOUTS, drawn, tuned
 from srnn.train.config import SPIKING, Experiment
@@ -215,12 +215,11 @@ def test_a_point_of_a_game_makes_no_difference(dataset, below, as_good):
 
 def test_pairs_by_size_and_by_validation():
     spiking = made("srnn", 1000, 0.9)
-    found = pairs(
-        [
-            *(spiking, made("lstm", 1100, 0.95), made("lstm", 960, 0.8), made("lstm", 500, 0.9)),
-            *(made("gru", 1200, 0.89), made("srnn", 1000, 0.99)),
-        ]
-    )
+    scored = [
+        *(spiking, made("lstm", 1100, 0.95), made("lstm", 960, 0.8), made("lstm", 500, 0.9)),
+        *(made("gru", 1200, 0.89), made("srnn", 1000, 0.99), made("rnn", 1010, 0.9)),
+    ]
+    found = pairs(scored)
     sizes = {
         (p.model, p.equal): p.baseline and p.baseline.entry.experiment.hidden[0] for p in found
     }
@@ -229,7 +228,11 @@ def test_pairs_by_size_and_by_validation():
         ("lstm", "accuracy"): 500,
         ("gru", "parameters"): None,
         ("gru", "accuracy"): None,
+        ("rnn", "parameters"): 1010,
+        ("rnn", "accuracy"): 1010,
     }
+    # In tables and plots of layers each is there once.
+    assert [one.entry.experiment.hidden[0] for one in compared(scored)] == [1000, 960, 500, 1010]
 
 
 def test_unequal_budgets_of_earlier_runs_are_said():

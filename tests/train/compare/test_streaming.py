@@ -11,8 +11,8 @@ import srnn.datasets
 from srnn.datasets import Info, SequenceDataset, Splits
 from srnn.meters import DEFAULT_PROFILE
 from srnn.train.build import build_data
-from srnn.train.compare.figures import compared
 from srnn.train.compare.options import parse_compare
+from srnn.train.compare.roles import compared
 from srnn.train.compare.scoring import score
 from srnn.train.compare.training import taken
 
