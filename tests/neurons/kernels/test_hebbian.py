@@ -262,3 +262,15 @@ def test_a_shape_that_does_not_fit_is_refused_by_name(name):
     wrong = torch.zeros(2, 3, 4, dtype=torch.float64)
     with pytest.raises(ValueError, match=f"^{name} of the Hebbian synapses must have the shape"):
         hebbian.solve(problem._replace(**{name: wrong}))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_efficacies_too_small_to_be_normal_are_zero_and_the_caller_keeps_its_own(threads, number):
+    threads(number)
+    problem = make(3, 2, 40, 30, carried=False, masks=False, dtype=torch.float32)
+    tiny = torch.full_like(problem.F, 1e-40)  # the smallest normal number is 1.2e-38
+    nothing = {"x": torch.zeros_like(problem.x), "bias": torch.zeros(40)}
+    problem = problem._replace(F=tiny, Lambda=torch.ones_like(problem.W), **nothing)
+    _, F, _ = hebbian_library.forward(problem, backward=False)
+    assert not F.any()
+    assert (tiny * 0.5).all()
