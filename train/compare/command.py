@@ -27,7 +27,7 @@ from ..threads import choose_threads
 from . import figures, wandb_table
 from .options import Request
 from .report import DEVICE_ESTIMATE, fairness, headline, trained_before, write_report
-from .roles import ratio_table
+from .roles import compared, ratio_table
 from .scoring import score
 from .tables import device_table, energy_table, inner_table, network_table, trial_table
 from .training import Entry, Trained, taken, train_all
@@ -118,9 +118,13 @@ def _report(
     }
     figures.fronts(scored, DEFAULT_PROFILE, splits.info.title, folder / "plots/fronts.png")
     figures.layers(scored, DEFAULT_PROFILE, folder / "plots/layers.png")
-    if splits.info.streaming and scored[0].per == "sample":
+    untimed = [one for one in compared(scored) if one.over_time(DEFAULT_PROFILE) is None]
+    if len(untimed) < len(compared(scored)):
         plots["Energy over the sequence"] = "plots/over_time.png"
         figures.over_time(scored, DEFAULT_PROFILE, folder / "plots/over_time.png")
+        if untimed:
+            left = ", ".join(one.label for one in untimed)
+            notes.append(f"Not over the sequence, whose steps they do not take one by one: {left}.")
     report = write_report(folder, splits.info, scored, profiles, tables, plots, notes)
     wandb_table.log(settings, folder, tables, sorted((folder / "plots").glob("*.png")))
     console.line()
@@ -133,7 +137,13 @@ def _profiles(path: str | None) -> list[EnergyProfile]:
     profiles = [DEFAULT_PROFILE, *(p for p in PROFILES.values() if p != DEFAULT_PROFILE)]
     if path is not None:
         try:
-            profiles.append(EnergyProfile.from_yaml(path))
+            mine = EnergyProfile.from_yaml(path)
         except (OSError, ValueError) as error:
             raise ConfigError(f"--profile: {error}") from None
+        if mine.name in PROFILES:
+            raise ConfigError(
+                f"--profile: {path} calls itself {mine.name}, which srnn has a profile of already: "
+                "give it another name."
+            )
+        profiles.append(mine)
     return profiles

@@ -91,13 +91,12 @@ def layers(scored: list[Scored], profile: EnergyProfile, path: Path) -> None:
 
 
 def over_time(scored: list[Scored], profile: EnergyProfile, path: Path) -> None:
-    """Plot the energy of every time step of the networks that are compared."""
+    """Plot the energy of every time step of the networks that are compared, where it is known."""
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots(figsize=(7.5, 3.6))
         for one in compared(scored):
-            steps = one.over_time(profile)
-            assert steps is not None
-            axis.plot(steps, lw=1, label=one.label)
+            if (steps := one.over_time(profile)) is not None:
+                axis.plot(steps, lw=1, label=one.label)
         axis.set_yscale("log")
         axis.set_xlabel("time step")
         axis.set_ylabel("estimated nJ a step")

@@ -19,6 +19,12 @@ _DECIDED = {
 }
 """Flags of srnn-train that have no place here, and why."""
 
+_OF_MEASURING = {
+    *("run_dir", "name", "accelerator", "threads", "batch_size", "data_dir", "num_workers"),
+    *("wandb", "wandb_project", "wandb_group"),
+}
+"""Those that say how runs are measured, and where the result goes; all others are of training."""
+
 
 @dataclass
 class CompareOptions:
@@ -99,6 +105,7 @@ def parse_compare(arguments: Sequence[str]) -> Request:
     options = CompareOptions(**{name: settings[name] for name in names})
     if runs:
         trained = [a for a in own if _name(a) not in ("profile", "measure_energy")]
+        trained += [a for a in shared if _name(a) not in _OF_MEASURING]
         if trained:
             raise ConfigError(
                 f"{flag(_name(trained[0]))} is for networks that are yet to be trained, and --runs "

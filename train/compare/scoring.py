@@ -139,7 +139,9 @@ def score(
         for folder in entry.runs:
             network = _network(folder, splits).to(device)
             task = task_of(splits.test)
-            timewise = splits.info.streaming and task.per == "sample"
+            # An encoder takes all steps at once, and a network with ticks makes several of each.
+            whole = entry.experiment.ticks > 1 or entry.experiment.encoder != "none"
+            timewise = splits.info.streaming and task.per == "sample" and not whole
             # By a copy, since what a player computes to bring a game about is not to be counted.
             observed = task.observed(copy.deepcopy(network), batch_size)
             with DeviceMeter(network) as meter:

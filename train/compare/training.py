@@ -231,8 +231,8 @@ def taken(paths: Sequence[str]) -> list[Entry]:
     """Take finished runs: those that differ in their seed alone are one network.
 
     Raises:
-        ConfigError: if a folder holds no finished run, one is given twice or again with the same
-            seed, they are of different data, or none of them spikes.
+        ConfigError: if a folder holds no finished run, or one that was retrained; if one is given
+            twice or again with the same seed, they are of different data, or none of them spikes.
     """
     groups: dict[str, list[RunFolder]] = {}
     first: Experiment | None = None
@@ -245,6 +245,11 @@ def taken(paths: Sequence[str]) -> list[Entry]:
                 "has made."
             )
         experiment = folder.read_config()
+        if experiment.retrain:
+            raise ConfigError(
+                f"--runs: {folder.path} was retrained on its validation sequences too, and "
+                "networks are compared as validation chose them: give runs without --retrain."
+            )
         first = first or experiment
         if (experiment.dataset, experiment.data) != (first.dataset, first.data):
             raise ConfigError(

@@ -14,6 +14,7 @@ and fewer trials are the beginning of more. The seed is --seed in all trials. Wh
 of the comparison is used at every other width and penalty too.
 """
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -100,7 +101,8 @@ def tuned(
             continue
         summary = folder.read_summary()
         tried.append(Trial(settings, folder, summary["validation"], summary["seconds"]))
-    best = max(tried, key=lambda trial: -1.0 if trial.validation is None else trial.validation)
+    # The score of a game may be any number, also below that of every trial that stayed finite.
+    best = max(tried, key=lambda t: -math.inf if t.validation is None else t.validation)
     if best.validation is None:
         raise NotFiniteError(
             f"No trial of --model {experiment.model} stayed finite: give a smaller --lr."

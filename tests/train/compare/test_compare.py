@@ -1,7 +1,9 @@
 """A whole comparison of tiny networks: what its tables say, and going on where it stopped."""
 
 import csv
+import itertools
 import json
+import math
 import re
 import shutil
 import signal
@@ -12,8 +14,18 @@ import yaml
 from torch import no_grad
 
 from srnn.datasets import SequenceLoader, load
-from srnn.meters import DEFAULT_PROFILE, DENSE, PROFILES, energy, measure
+from srnn.meters import (
+    DEFAULT_PROFILE,
+    DENSE,
+    FOLDED,
+    PROFILES,
+    JouleMeter,
+    NoJoulesError,
+    energy,
+    measure,
+)
 from srnn.train.build import build_network
+from srnn.train.compare import command
 from srnn.train.config import Experiment
 from srnn.train.weights import load_weights
 
@@ -114,6 +126,44 @@ def test_ratios_are_those_of_the_tables(finished, rows):
     assert points == pytest.approx(accuracies[0] - accuracies[1])
 
 
+def test_ratios_by_the_published_convention_are_what_the_meters_count(finished, rows):
+    ratios = rows(finished / "ratios.csv")
+    profile = PROFILES["45nm-fp32"]
+    estimates, sizes = {}, {}
+    for label in ("SRNN 8", "RNN 8"):
+        each = []
+        for run in runs_of(finished, label):
+            network, test = restored(run)
+            measurement = measure(network, SequenceLoader(test, len(test)))
+            each.append(energy(measurement, profile, FOLDED).total)
+        estimates[label] = mean(each)
+        sizes[label] = sum(p.numel() for p in network.parameters())
+    name = "RNN 8, equal parameters"
+    times = float(ratios["45nm-fp32, published convention, times"][name])
+    assert times == pytest.approx(estimates["RNN 8"] / estimates["SRNN 8"])
+    size = float(ratios["parameters, times"][name])
+    assert size == pytest.approx(sizes["RNN 8"] / sizes["SRNN 8"])
+
+
+def test_the_headline_says_what_the_tables_do(finished, rows):
+    table, energies = rows(finished / "table.csv"), rows(finished / "energy.csv")
+    own = float(energies["SRNN 8"][DEFAULT_PROFILE.name])
+    (said,) = re.findall(r"^SRNN 8: .*$", (finished / "report.md").read_text(), re.M)
+    first, *others = re.split(r"(?<=\.) (?=At|No)", said)
+    accuracy, spread = float(table["SRNN 8"]["test accuracy, %"]), float(table["SRNN 8"]["±"])
+    assert first == (
+        f"SRNN 8: {accuracy:.1f} ± {spread:.1f} % test accuracy, an estimated {own:,.0f} nJ a "
+        "sample (45nm-fp32-sram)."
+    )
+    equal = next(sentence for sentence in others if "equal parameters" in sentence)
+    times, dense = (
+        float(energies["RNN 8"][DEFAULT_PROFILE.name + end]) / own for end in ("", ", dense")
+    )
+    assert equal.startswith("At equal parameters, RNN 8: ")
+    assert f"%, {times:.3g} times that estimate, " in equal
+    assert equal.endswith(f"over seeds, ({dense:.3g} counted dense).")
+
+
 def test_budgets_are_equal_and_validation_chooses(finished):
     tried_all = trials(finished)
     by_model = {m: [t for t in tried_all if t["model"] == m] for m in ("SRNN", "RNN")}
@@ -197,7 +247,10 @@ def test_stopped(disturbed, tiny_comparison):
     )
 
 
-def test_runs_are_taken_from_their_folders(finished, quickly, rows, tmp_path):
+def test_runs_are_taken_from_their_folders(finished, quickly, rows, tmp_path, monkeypatch):
+    joules = itertools.count(0, 5)  # five from one reading to the next
+    counter = JouleMeter("a pretended counter", lambda: [float(next(joules))], [math.inf])
+    monkeypatch.setattr(command, "joule_meter", lambda _: counter)
     labels = ("SRNN 8", "RNN 4", "RNN 8")
     folders = [run for label in labels for run in runs_of(finished, label)]
     profile = tmp_path / "mine.yaml"
@@ -209,6 +262,7 @@ def test_runs_are_taken_from_their_folders(finished, quickly, rows, tmp_path):
     assert list(table) == list(labels)
     for label in labels:
         assert {k: table[label][k] for k in before[label]} == before[label]
+        assert float(table[label]["mJ measured"]) == pytest.approx(1e3 * 5 / 32)
     energies = rows(tmp_path / "recall" / "compare" / "energy.csv")
     for label, row in energies.items():
         measurements = [measure_of(run) for run in runs_of(finished, label)]
@@ -222,13 +276,32 @@ def measure_of(run):
     return measure(network, SequenceLoader(test, len(test))).per_sample()
 
 
-def test_of_one_model_two_trainings_have_names_of_their_own(finished, quickly, rows, tmp_path):
+def no_counter(device):
+    raise NoJoulesError("There is no counter here.")
+
+
+def test_a_profile_has_a_name_of_its_own(quickly, tmp_path, capsys):
+    profile = tmp_path / "mine.yaml"
+    profile.write_text("name: 45nm-fp32\nac: 1\nmac: 10\n")
+    assert quickly(tmp_path, "--profile", profile) == 2
+    assert capsys.readouterr().err == (
+        f"srnn-compare: --profile: {profile} calls itself 45nm-fp32, which srnn has a profile of "
+        "already: give it another name.\n"
+    )
+
+
+def test_of_one_model_two_trainings_have_names_of_their_own(
+    finished, quickly, rows, tmp_path, monkeypatch
+):
     first, second = runs_of(finished, "RNN 4")
     other = tmp_path / "other"
     shutil.copytree(second, other)
     config = other / "config.yaml"
     config.write_text(re.sub(r"^lr: .*$", "lr: 0.5", config.read_text(), flags=re.M))
     folders = [first, other, *runs_of(finished, "SRNN 8")]
-    assert quickly(tmp_path, "--runs", *folders, "--threads", 1, tiny=[]) == 0
+    monkeypatch.setattr(command, "joule_meter", no_counter)
+    flags = ("--threads", 1, "--measure-energy")
+    assert quickly(tmp_path, "--runs", *folders, *flags, tiny=[]) == 0
+    assert "no counter here" in (tmp_path / "recall" / "compare" / "report.md").read_text()
     names = list(rows(tmp_path / "recall" / "compare" / "table.csv"))
     assert names == ["SRNN 8", f"RNN 4 ({first.name})", "RNN 4 (other)"]

@@ -76,6 +76,8 @@ def test_the_best_on_validation_wins_and_the_first_of_equal_ones():
     best, tried = tuned(Experiment(), 4, train)
     assert best == tried[1].experiment
     assert [trial.validation for trial in tried] == [0.5, 0.7, None, 0.7]
+    accuracies = iter([-15.7, None, -9.4])  # as of a game
+    assert tuned(Experiment(), 3, train)[0].lr == drawn(Experiment(), 3)[2].lr
     accuracies = iter([None, None])
     with pytest.raises(NotFiniteError, match="No trial of --model srnn stayed finite"):
         tuned(Experiment(), 2, train)
@@ -274,6 +276,11 @@ def test_runs_that_cannot_be_compared(finished, tmp_path):
         text = (Path(dense[0]) / name).read_text()
         (other / name).write_text(text.replace("train: 96", "train: 97"))
     with pytest.raises(ConfigError, match="was made on other data than"):
+        taken([dense[0], str(other)])
+    (other / "config.yaml").write_text(
+        (Path(dense[0]) / "config.yaml").read_text() + "retrain: true\n"
+    )
+    with pytest.raises(ConfigError, match="was retrained on its validation sequences too"):
         taken([dense[0], str(other)])
     with pytest.raises(ConfigError, match="there is no finished run in"):
         taken([str(tmp_path)])

@@ -69,6 +69,8 @@ def test_runs(text):
         ("--trails 3", "There is no flag --trails"),
         ("--runs", "--runs needs the folders of finished runs: --runs A B C."),
         ("--runs a --trials 2", "--trials is for networks that are yet to be trained, and --runs"),
+        ("--runs a --hidden 8", "--hidden is for networks that are yet to be trained, and --runs"),
+        ("--runs a --dataset ecg", "--dataset is for networks that are yet to be trained, and"),
         ("--profile nowhere.yaml", "--profile: [Errno 2] No such file or directory"),
         ("--runs nowhere", "--runs: there is no finished run in nowhere; give folders that"),
     ],

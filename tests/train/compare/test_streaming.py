@@ -74,6 +74,8 @@ def test_energy_over_the_sequence_and_a_run_of_weights_and_biases(
     # Networks, ratios, energies, those without the input layer, and trials.
     assert len(list(tables.glob("*.json"))) == 5
 
+    assert "Not over the sequence" not in text
+
     paths = re.findall(r"`([^`]+seed\d)`", text)
     settings = parse_compare([*FLAGS, "--run-dir", str(tmp_path)]).experiments["srnn"]
     splits = build_data(replace(settings, data={}))
@@ -84,3 +86,12 @@ def test_energy_over_the_sequence_and_a_run_of_weights_and_biases(
         assert sum(steps) == pytest.approx(one.nanojoules(DEFAULT_PROFILE)[0])
         # Where nothing comes in, only the hidden layers and the readout still work.
         assert np.mean(steps[INFO.steps // 2 :]) < np.mean(steps[: INFO.steps // 2])
+
+
+def test_a_network_with_ticks_is_left_out_over_the_sequence(echo, quickly, tmp_path):
+    once = ("--trials", 1, "--seeds", 1)
+    assert quickly(tmp_path, *once, "--ticks", 2, tiny=FLAGS) == 0
+    folder = tmp_path / "echo" / "compare"
+    assert (folder / "plots" / "over_time.png").exists()
+    said = "Not over the sequence, whose steps they do not take one by one: SRNN 6."
+    assert said in (folder / "report.md").read_text()
