@@ -90,7 +90,8 @@ class SpikingOptions:
     recurrent_gain: float = 1.0
     """Recurrent weights start as this multiple of an orthogonal matrix."""
     recurrent_lr_factor: float = 1.0
-    """Learning rate of the recurrent weights, as a multiple of --lr."""
+    """Learning rate of the recurrent weights, as a multiple of --lr; with --plastic-inputs they
+    learn with all others, whose matrix they share."""
     tau_lr_factor: float = 1.0
     """Learning rate of the time constants, as a multiple of --lr."""
     rate_penalty: float = 0.0

@@ -248,10 +248,13 @@ class Learner(LightningModule):
         """Make the optimiser, with the learning rates of the three kinds of parameters."""
         options = self.options
         kinds: dict[str, list[nn.Parameter]] = {"weights": [], "recurrent": [], "tau": []}
+        recurrent = (".recurrent.",)
+        if not options.plastic_inputs:  # which share a matrix with the recurrent ones
+            recurrent += (".plasticity.W", ".plasticity.bias")
         for name, parameter in self.network.named_parameters():
             if name.endswith(".theta"):
                 kinds["tau"].append(parameter)
-            elif ".recurrent." in name:
+            elif any(part in name for part in recurrent):
                 kinds["recurrent"].append(parameter)
             else:
                 kinds["weights"].append(parameter)

@@ -7,6 +7,7 @@ import torch
 
 from srnn import detach
 from srnn.datasets import IGNORE, Info
+from srnn.train.build import build_network
 from srnn.train.config import Experiment
 from srnn.train.module import SequenceClassifier
 from srnn.train.schedule import learning_rate_factor
@@ -158,3 +159,18 @@ def test_kinds_of_parameters_have_learning_rates_of_their_own(network):
                 assert (group["lr"], group["weight_decay"]) == (0.1, 0.01)
     assert seen == set(names.values())
     assert any("tau" in name for name in seen)
+
+
+@pytest.mark.parametrize("plastic_inputs", [False, True])
+def test_plastic_synapses_that_are_recurrent_alone_learn_as_such(plastic_inputs):
+    plastic = {"plasticity": "hebbian", "plastic_inputs": plastic_inputs}
+    experiment = options(lr=0.1, recurrent_lr_factor=0.5, hidden=[4], **plastic)
+    network = build_network(experiment, info(False))
+    module = SequenceClassifier(network, info(False), experiment, 10)
+    (optimizer,), _ = module.configure_optimizers()
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    expected = {"W": 0.1, "bias": 0.1} if plastic_inputs else {"W": 0.05, "bias": 0.05}
+    synapses = dict(network.layers[0].neuron.plasticity.named_parameters())
+    assert {name: rates[id(synapses[name])] for name in ("W", "bias", "Lambda", "Gamma")} == (
+        expected | {"Lambda": 0.1, "Gamma": 0.1}
+    )
