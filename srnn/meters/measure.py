@@ -45,6 +45,10 @@ class Measurement(Tally):
         sent = sum(layer.sent for layer in self.spikes.values())
         return sum(layer.spikes for layer in self.spikes.values()) / max(sent, 1)
 
+    def share(self, per: str) -> float:
+        """The part of a sample that is told: all of it, or, per "step", the mean of its steps."""
+        return 1 / self.steps if per == "step" else 1.0
+
     def without_input(self) -> Self:
         """The same, less the products with what the network is given.
 

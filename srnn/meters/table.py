@@ -18,7 +18,7 @@ from typing import Any
 
 from .energy import DEFAULT_PROFILE, ESTIMATE, EnergyProfile, energy
 from .measure import Measurement
-from .terms import DENSE, EVENT_DRIVEN
+from .terms import DENSE, EVENT_DRIVEN, Ops
 
 
 @dataclass
@@ -133,14 +133,18 @@ def table(
 
 
 def layer_table(
-    measurement: Measurement, profiles: Iterable[EnergyProfile] = (DEFAULT_PROFILE,)
+    measurement: Measurement,
+    profiles: Iterable[EnergyProfile] = (DEFAULT_PROFILE,),
+    per: str = "sample",
 ) -> Table:
     """A row for every layer of a network, and one for all of them.
 
     Args:
         measurement: of the network.
         profiles: the energies to estimate, event-driven.
+        per: what counts and energies are told for, a "sample" or a "step" of one.
     """
+    share = measurement.share(per)
     energies = [energy(measurement, profile) for profile in profiles]
     columns = ["layer", "kind", "spikes", "rate", "active neurons", "ACs", "MACs"]
     columns += ["dense operations", *(f"nJ {e.profile.name}" for e in energies)]
@@ -148,12 +152,18 @@ def layer_table(
     for name, layer in measurement.layers.items():
         spikes = measurement.spikes.get(name)
         ops = layer.total(spiking=measurement.spiking).per(measurement.samples)
-        seen = [spikes.per_sample, spikes.rate, spikes.active_fraction] if spikes else [None] * 3
-        row = [name or layer.kind, layer.kind, *seen, ops.ac, ops.mac, ops.dense]
-        rows.append([*row, *(e.layers[name] / 1000 for e in energies)])
-    ops = measurement.per_sample()
+        seen: list[Any] = [None] * 3
+        if spikes:
+            seen = [share * spikes.per_sample, spikes.rate, spikes.active_fraction]
+        row = [name or layer.kind, layer.kind, *seen, *_counts(ops, share)]
+        rows.append([*row, *(share * e.layers[name] / 1000 for e in energies)])
     spiking = measurement.spiking
-    row = ["total", "", measurement.spikes_per_sample if spiking else None]
-    row += [measurement.rate if spiking else None, None, ops.ac, ops.mac, ops.dense]
-    rows.append([*row, *(e.total / 1000 for e in energies)])
-    return Table(columns, rows, ["All figures are for one sample.", ESTIMATE])
+    row = ["total", "", share * measurement.spikes_per_sample if spiking else None]
+    row += [measurement.rate if spiking else None, None]
+    row += _counts(measurement.per_sample(), share)
+    rows.append([*row, *(share * e.total / 1000 for e in energies)])
+    return Table(columns, rows, [f"All figures are for one {per}.", ESTIMATE])
+
+
+def _counts(ops: Ops, share: float) -> list[float]:
+    return [share * ops.ac, share * ops.mac, share * ops.dense]

@@ -37,8 +37,8 @@ def conventions(profiles: list[EnergyProfile], per: str) -> list[str]:
     return [
         ESTIMATE,
         "All networks were measured in evaluation on all test samples, one after the other the "
-        f"same ones. ACs, MACs and energies are means a {per}, then over seeds; ± is the sample "
-        "standard deviation over seeds.",
+        f"same ones. Spikes, ACs, MACs and energies are means a {per}, then over seeds; ± is the "
+        "sample standard deviation over seeds.",
         f"Event-driven, the convention of every column that does not say otherwise: "
         f"{EVENT_DRIVEN.about}. A product is an AC if its own input is a whole number, and a MAC "
         f"otherwise; the hidden state of a baseline makes MACs.",
@@ -144,7 +144,7 @@ def write_report(
     """
     sentence = headline(scored)
     layer_tables = [
-        f"### {one.label}\n\n{layer_table(one.measurements[0]).markdown()}"
+        f"### {one.label}\n\n{layer_table(one.measurements[0], per=one.per).markdown()}"
         for one in compared(scored)
     ]
     runs = [

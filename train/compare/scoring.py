@@ -53,10 +53,6 @@ class Scored:
     per: str
     leading: str
 
-    def _share(self, measurement: Measurement) -> float:
-        """What of a sample is told."""
-        return 1 / measurement.steps if self.per == "step" else 1.0
-
     def without_input(self) -> "Scored":
         """The same network, less the products with what it is given."""
         return replace(self, measurements=[m.without_input() for m in self.measurements])
@@ -72,7 +68,7 @@ class Scored:
     def ops(self, convention: Convention = EVENT_DRIVEN) -> Ops:
         """Mean operations of a sample, or a step."""
         each = [
-            [count * self._share(m) for count in m.per_sample(convention)]
+            [count * m.share(self.per) for count in m.per_sample(convention)]
             for m in self.measurements
         ]
         return Ops(*(mean(counts) for counts in zip(*each, strict=True)))
@@ -86,12 +82,13 @@ class Scored:
     def each_nanojoules(self, profile: EnergyProfile, convention: Convention) -> list[float]:
         """The same of every seed."""
         return [
-            energy(m, profile, convention).total / 1e3 * self._share(m) for m in self.measurements
+            energy(m, profile, convention).total / 1e3 * m.share(self.per)
+            for m in self.measurements
         ]
 
     def layers(self, profile: EnergyProfile) -> dict[str, float]:
         """Mean estimated energy of a sample, or a step, in nJ by layer, event-driven."""
-        each = [(energy(m, profile).layers, self._share(m) / 1e3) for m in self.measurements]
+        each = [(energy(m, profile).layers, m.share(self.per) / 1e3) for m in self.measurements]
         return {name: mean(layers[name] * share for layers, share in each) for name in each[0][0]}
 
     def over_time(self, profile: EnergyProfile) -> list[float] | None:
@@ -102,7 +99,7 @@ class Scored:
 
     def spikes(self) -> float | None:
         """Mean number of spikes a sample, or a step; None for a network that has none."""
-        spiking = [m.spikes_per_sample * self._share(m) for m in self.measurements if m.spiking]
+        spiking = [m.spikes_per_sample * m.share(self.per) for m in self.measurements if m.spiking]
         return mean(spiking) if spiking else None
 
     def rates(self) -> dict[str, float]:

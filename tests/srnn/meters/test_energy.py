@@ -226,9 +226,17 @@ def test_networks_side_by_side():
     assert ESTIMATE in t.notes
 
 
-def test_a_network_layer_by_layer():
+@pytest.mark.parametrize(("per", "steps"), [("sample", 1), ("step", 9)])
+def test_a_network_layer_by_layer(per, steps):
+    torch.manual_seed(0)
     measured = measure(SRNN(4, [5], 3), [(torch.rand(9, 2, 4) < 0.3).float()])
-    t = layer_table(measured)
+    t = layer_table(measured, per=per)
+    total = dict(zip(t.columns, t.rows[-1], strict=True))
+    assert total["spikes"] * steps == pytest.approx(measured.spikes_per_sample)
+    assert total["ACs"] * steps == pytest.approx(measured.per_sample().ac)
+    nanojoules = energy(measured, DEFAULT_PROFILE).total / 1e3
+    assert total["nJ 45nm-fp32-sram"] * steps == pytest.approx(nanojoules)
+    assert f"All figures are for one {per}." in t.notes
     assert [row[0] for row in t.rows] == ["layer1", "readout", "total"]
     for column in ("ACs", "MACs", "dense operations", "nJ 45nm-fp32-sram"):
         i = t.columns.index(column)
