@@ -12,8 +12,8 @@ For n units with G gates (1, 3, 4) on m inputs, every step and direction:
 | gate       | GRU: 1 - z                                     | n   |             |                |
 | state      | h, and c of the LSTM, read and written         |     |             | 2n, LSTM 4n    |
 
-The input of every layer above the first is the hidden state of the one below: MACs as well. An
-exact zero in a hidden state is skipped, as it is in the first step.
+The input of every layer above the first of one module is the hidden state of the one below: MACs as
+well. An exact zero in a hidden state is skipped, as it is in the first step.
 """
 
 from collections.abc import Sequence
@@ -121,11 +121,13 @@ def _count_layers(call: Call) -> Terms:
             f"{call.name or type(layers).__name__}: a packed sequence cannot be counted; give a "
             "padded tensor."
         )
-    lstm = _family(layers) == "LSTM"
     if x.dim() == 2:
-        x, output = x[:, None], output[:, None]
-        hx = tuple(h[:, None] for h in hx) if lstm and hx else hx[:, None] if hx is not None else hx
-    elif layers.batch_first:
+        raise UncountedError(
+            f"{call.name or type(layers).__name__}: the input [time, features] has no samples to "
+            "count by; add a batch dimension, [time, 1, features]."
+        )
+    lstm = _family(layers) == "LSTM"
+    if layers.batch_first:
         x, output = x.transpose(0, 1), output.transpose(0, 1)
     directions, n = (2 if layers.bidirectional else 1), layers.hidden_size
     if hx is None:

@@ -59,12 +59,13 @@ class EnergyProfile:
             the memory of networks that fit into none of them.
         bits: width of a word.
         source: where the numbers come from.
-        levels: smaller memories, each with its bytes and the pJ of a 32-bit word, in rising order;
-            none where all networks have the same memory.
+        levels: smaller memories, each with its bytes and the pJ of a 32-bit word, in rising order
+            of both; none where all networks have the same memory.
 
     Raises:
-        ValueError: for a cost that is negative or not finite, a width below one bit, or levels
-            that do not rise.
+        ValueError: for a name that is no text, a cost that is negative or not finite, costs that
+            are all 0, a width below one bit, or levels that do not rise or that a memory does not
+            go on from.
     """
 
     name: str
@@ -76,6 +77,8 @@ class EnergyProfile:
     levels: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise ValueError(f"The name of a profile must be text, got {self.name!r}: quote it.")
         try:
             levels = tuple((size, cost) for size, cost in self.levels)
         except (TypeError, ValueError):
@@ -83,18 +86,42 @@ class EnergyProfile:
                 f"{self.name}: levels must be pairs of bytes and pJ, got {self.levels!r}."
             ) from None
         object.__setattr__(self, "levels", levels)
-        sizes = [size for size, _ in levels]
-        whole = all(isinstance(size, int) and size > 0 for size in sizes)
-        if not whole or sizes != sorted(set(sizes)):
-            raise ValueError(f"{self.name}: levels must have rising numbers of bytes, got {sizes}.")
-        costs = {f: getattr(self, f) for f in ("ac", "mac", "memory")}
-        for field, value in (*costs.items(), *(("levels", cost) for _, cost in levels)):
+        self._check_costs()
+        if levels:
+            self._check_levels()
+        if not isinstance(self.bits, int) or self.bits < 1:
+            raise ValueError(f"{self.name}: bits must be a whole number >= 1, got {self.bits!r}.")
+
+    def _check_costs(self) -> None:
+        costs = [(field, getattr(self, field)) for field in ("ac", "mac", "memory")]
+        costs += [("levels", cost) for _, cost in self.levels]
+        for field, value in costs:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise ValueError(f"{self.name}: {field} must be a number of pJ, got {value!r}.")
             if not isfinite(value) or value < 0:
                 raise ValueError(f"{self.name}: {field} must be finite and >= 0, got {value}.")
-        if not isinstance(self.bits, int) or self.bits < 1:
-            raise ValueError(f"{self.name}: bits must be a whole number >= 1, got {self.bits!r}.")
+        if not any(value for _, value in costs):
+            raise ValueError(
+                f"{self.name}: ac, mac and memory are all 0, so that every network would be free; "
+                "give one of them a cost."
+            )
+
+    def _check_levels(self) -> None:
+        sizes = [size for size, _ in self.levels]
+        whole = all(isinstance(size, int) and size > 0 for size in sizes)
+        if not whole or sizes != sorted(set(sizes)):
+            raise ValueError(f"{self.name}: levels must have rising numbers of bytes, got {sizes}.")
+        if not self.memory:
+            raise ValueError(
+                f"{self.name}: levels need memory too, the pJ of a word in networks of more than "
+                f"{sizes[-1]:,} bytes, which would be free."
+            )
+        costs = [*(cost for _, cost in self.levels), self.memory]
+        if costs != sorted(costs):
+            raise ValueError(
+                f"{self.name}: a word of a larger memory cannot cost less, got {costs} pJ for "
+                "levels and, last, memory."
+            )
 
     def sized(self, footprint: Footprint | None) -> Self:
         """The profile with the memory that a network needs, in place of levels to choose from.

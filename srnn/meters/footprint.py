@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from torch import nn
+from torch import Tensor, nn
 
 from srnn.delay import Delay
 from srnn.fast_weights import FastWeightsLayer
@@ -22,6 +22,7 @@ from srnn.stpn import STPNLayer
 from . import plastic, short_term
 from .layers import kind_of
 from .neurons import STATES
+from .synapses import class_of
 from .watch import walk
 
 
@@ -31,11 +32,11 @@ class Footprint:
 
     Attributes:
         parameters: number of parameters.
-        nonzero: how many of them are not 0.
+        nonzero: how many of them are not 0, as the network computes with them: less what is pruned.
         states: real numbers remembered for one sample; None if a layer does not know how many
             neurons it has before it runs.
-        bytes: of parameters, of constants that are saved with them, and of the states of one
-            sample in the precision of the parameters.
+        bytes: of parameters, of constants that are saved with them but for masks of what is pruned,
+            and of the states of one sample in the precision of the parameters.
     """
 
     parameters: int
@@ -52,7 +53,10 @@ class Footprint:
             neurons: how many neurons its layers have, by name, where they do not know it.
         """
         parameters = list(module.parameters())
+        masks = _masks(module)
         kept = {id(v): v for v in module.state_dict(keep_vars=True).values()}
+        for mask in masks.values():
+            kept.pop(id(mask), None)
         states: int | None = 0
         for name, part, kind in walk(module, kind_of):
             own = 0 if kind is None else _states(part, (neurons or {}).get(name))
@@ -60,10 +64,23 @@ class Footprint:
         width = parameters[0].element_size() if parameters else 4
         return cls(
             parameters=sum(p.numel() for p in parameters),
-            nonzero=sum(int(p.detach().count_nonzero()) for p in parameters),
+            nonzero=sum(
+                int((p.detach() * masks.get(id(p), 1)).count_nonzero()) for p in parameters
+            ),
             states=states,
             bytes=sum(v.numel() * v.element_size() for v in kept.values()) + width * (states or 0),
         )
+
+
+def _masks(module: nn.Module) -> dict[int, Tensor]:
+    """What ``torch.nn.utils.prune`` multiplies parameters by, by the id of the parameter."""
+    masks = {}
+    for part in module.modules():
+        for name, mask in part.named_buffers(recurse=False):
+            original = getattr(part, f"{name.removesuffix('_mask')}_orig", None)
+            if name.endswith("_mask") and isinstance(original, nn.Parameter):
+                masks[id(original)] = mask
+    return masks
 
 
 def _states(part: Any, neurons: int | None) -> int | None:
@@ -85,7 +102,7 @@ def _states(part: Any, neurons: int | None) -> int | None:
         return layers * part.hidden_size * (2 if isinstance(part, nn.LSTM) else 1)
     if isinstance(part, nn.RNNCellBase):
         return part.hidden_size * (2 if isinstance(part, nn.LSTMCell) else 1)
-    key = type(part).step if isinstance(part, SpikingLayer) else type(part)
+    key = type(part).step if isinstance(part, SpikingLayer) else class_of(part, STATES)
     if key not in STATES:
         return 0
     size = part.neurons if isinstance(part, LI) else getattr(part, "linear_features", None)

@@ -2,12 +2,13 @@
 
 For n elements of a batch, all of them counted whether zero or not:
 
-| module              | term      | what                                      | AC       | MAC     |
-|---------------------|-----------|-------------------------------------------|----------|---------|
-| Linear, Conv1d/2d   | synapses, bias | :mod:`srnn.meters.synapses`          |          |         |
-| BatchNorm1d/2d      | norm      | a scale and a shift, in evaluation        |          | n       |
-| LayerNorm           | norm      | mean; x - mean; square; scale; gain, bias | 2n       | 2n or 3n|
-| AvgPool1d/2d        | pool      | k elements a window, one division         | k n      | n       |
+| module            | term           | what                            | AC  | MAC | words |
+|-------------------|----------------|---------------------------------|-----|-----|-------|
+| Linear, Conv1d/2d | synapses, bias | :mod:`srnn.meters.synapses`     |     |     |       |
+| BatchNorm1d/2d    | norm           | scale and shift, in evaluation  |     | n   | 2n    |
+| LayerNorm         | norm           | mean, x - mean, square, scale   | 2n  | 2n  |       |
+|                   |                | gain and bias, if it has them   |     | n   | 2n    |
+| AvgPool1d/2d      | pool           | k elements a window, a division | k n | n   |       |
 
 Dropout (in evaluation), flattening, maximum pooling and activations run free operations only and
 need no entry.

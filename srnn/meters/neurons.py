@@ -31,6 +31,7 @@ from srnn.neurons import LI, alif_step, lif_step
 from srnn.neurons._layer import SpikingLayer
 
 from .errors import UncountedError
+from .synapses import class_of
 from .terms import Term, work
 
 Formula = Callable[[Any, float, Tensor], dict[str, Term]]
@@ -95,7 +96,7 @@ def formula_of(neuron: nn.Module, name: str) -> Formula:
         UncountedError: if its update is none that we know.
     """
     ours = isinstance(neuron, SpikingLayer)
-    key = type(neuron).step if ours else type(neuron)  # type: ignore[attr-defined]
+    key = type(neuron).step if ours else class_of(neuron, FORMULAS)  # type: ignore[attr-defined]
     if key not in FORMULAS:
         raise UncountedError(
             f"{name}: no meter knows what an update of {type(neuron).__name__} costs."

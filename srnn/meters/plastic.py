@@ -14,7 +14,8 @@ active line (by the p of :mod:`srnn.neurons.plasticity.hebbian`) and an active n
 | decay                | Lambda F                         |        | H N       | 3 H N    |
 | learning             | + Gamma h p: spikes, else reals  | c      | 2 c       | c: Gamma |
 | **memristive**       | as Hebbian without a norm        |        |           |          |
-| normalise, "input"   | squares of z, z over its norm    |        | N + a     |          |
+| normalise, "input"   | squares of z, z over its norm,   |        | N + a     |          |
+|                      | which is real: MACs from there   |        |           |          |
 | **Tsodyks-Markram**  | what is released is real: MACs   |        |           |          |
 | release              | u + U (1 - u) z, u x z, x - r    | 2 a    | 2 a       | a: U     |
 | recovery             | u exp(.), 1 - (1 - x) exp(.)     |        | 2 N       | 6 N      |
@@ -125,9 +126,10 @@ def plastic_terms(
     def blocks(count: Tensor) -> Tensor:
         return count.sum(1) if timewise else count.sum()[None]
 
-    recurrent, answered = Activity.of(past, real=real), Activity.of(h, real=real)
+    divided = getattr(stp, "normalisation", "none") == "input"
+    recurrent, answered = Activity.of(past, real=real or divided), Activity.of(h, real=real)
     dense = x.dense(torch.float64) if isinstance(x, EventBatch) else x
-    given = Activity.of(dense[..., : stp.inputs] if stp.inputs else dense[..., :0])
+    given = Activity.of(dense[..., : stp.inputs] if stp.inputs else dense[..., :0], real=divided)
     ends = given.plus(answered if getattr(stp, "recurrent", "old") == "new" else recurrent)
     pairs = answered.events * ends.events
     mixed = answered.active * ends.active - answered.whole * ends.whole

@@ -22,7 +22,7 @@ from . import plastic
 from .errors import UncountedError
 from .events import Input, read
 from .neurons import formula_of
-from .synapses import features_of, is_synapse, synapse_terms
+from .synapses import class_of, features_of, is_synapse, synapse_terms
 from .terms import Term, Terms, add, work
 from .watch import Call, Kind, Methods
 
@@ -49,10 +49,15 @@ def check_neuron(neuron: Any, name: str) -> None:
 
 
 def _check_layer(layer: Any, name: str) -> None:
-    if not is_synapse(layer.projection) and getattr(layer, "synapses", None) is None:
+    plastic_inputs = getattr(layer, "synapses", None) is not None
+    kind = type(layer.projection)
+    if plastic_inputs and kind is not nn.Identity:
         raise UncountedError(
-            f"{name}.projection: no meter knows the weights of {type(layer.projection).__name__}."
+            f"{name}.projection: the plastic synapses of {name}.neuron cover its inputs, and no "
+            f"meter counts a {kind.__name__} before them; put nn.Identity() in its place."
         )
+    if not plastic_inputs and not is_synapse(layer.projection):
+        raise UncountedError(f"{name}.projection: no meter knows the weights of {kind.__name__}.")
     check_neuron(layer.neuron, f"{name}.neuron")
 
 
@@ -128,12 +133,36 @@ def _sent(call: Call) -> Tensor:
     return _first(call.output)
 
 
+def _projected(call: Call) -> Terms:
+    """Count the projection of a sequence, unless it is a part that is counted by itself."""
+    name, projection = call.name or type(call.module).__name__, call.projection
+    given, stp = call.arguments.get("projection"), getattr(call.module, "plasticity", None)
+    if given is None or type(given) is nn.Identity:
+        return {}
+    if stp is not None and stp.inputs:
+        raise UncountedError(
+            f"{name}: its plastic synapses cover its inputs, and no meter counts a projection "
+            "before them; call it without one."
+        )
+    if projection is None:
+        return {}
+    if not is_synapse(projection):
+        raise UncountedError(
+            f"{name}: the {type(projection).__name__} that it is given as its projection is no "
+            "part of the network, and no meter sees it run; make it one."
+        )
+    return synapse_terms(projection, call.read(call.arguments["input_"], features_of(projection)))
+
+
 def _count_neuron(call: Call) -> Terms:
     neuron, spikes = call.module, _first(call.output)
     if call.sequence:
         given = call.arguments
         state, reset = given.get("state"), given.get("reset")
-        return sequence_terms(call, neuron, given["input_"], spikes, state, reset)
+        # Before the spikes are read, which are the next layer's input.
+        terms = _projected(call)
+        own = sequence_terms(call, neuron, given["input_"], spikes, state, reset)
+        return add(terms, own)
     features = _previous_features(neuron, spikes, 1)
     sent = call.read(spikes, features, binary=fires_ones(neuron))
     previous = torch.zeros_like(spikes) if call.before is None else call.before
@@ -157,9 +186,9 @@ def _last_spikes(neuron: Any, arguments: dict[str, Any]) -> Tensor | None:
 def _count_li(call: Call) -> Terms:
     membrane = call.output[0]
     blocks = len(membrane) if call.timewise else 1
-    return formula_of(call.module, call.name)(
-        call.module, membrane.numel() / max(blocks, 1), torch.zeros(blocks)
-    )
+    updates = membrane.numel() / max(blocks, 1)
+    formula = formula_of(call.module, call.name)
+    return add(_projected(call), formula(call.module, updates, torch.zeros(blocks)))
 
 
 _SEQUENCE: Methods = {"forward_sequence": ("input_", "state")}
@@ -198,6 +227,9 @@ DELAY = Kind(
 
 # -------------------------------------------------------------------------------- srnn.Layer
 
+_BETWEEN = (Delay, nn.Identity)
+"""What belongs to a layer between its projection and its neurons; all else is a part."""
+
 
 def _count_layer(call: Call) -> Terms:
     layer, given = call.module, call.arguments
@@ -209,14 +241,14 @@ def _count_layer(call: Call) -> Terms:
     spikes, state = call.output[0], given.get("state")
     if hasattr(layer.between, "forward_sequence"):
         state = None if state is None else state[1]
-        if isinstance(layer.between, Delay):
+        if class_of(layer.between, _BETWEEN) is Delay:
             terms = add(terms, delay_terms(call, spikes))
     own = sequence_terms(call, layer.neuron, given["inputs"], spikes, state, given.get("reset"))
     return add(terms, own)
 
 
 def _between(layer: Any) -> list[tuple[str, nn.Module]]:
-    counted = isinstance(layer.between, Delay | nn.Identity)
+    counted = class_of(layer.between, _BETWEEN) is not None
     return [] if counted else [("between", layer.between)]
 
 
@@ -239,7 +271,8 @@ def _reduction(
     """What reducing the trace over time takes.
 
     softmax-sum: c - 1 additions for the sum of exponentials of c classes, c divisions, c additions
-    to the running sum; mean: c additions; count: one for every output spike.
+    to the running sum; mean: c additions; count: one for every output spike. Each reads and writes
+    the running sum in every step, 2c words.
 
     Args:
         readout: the layer.
@@ -248,14 +281,15 @@ def _reduction(
         rows: sequences.
         fired: output spikes in each block.
     """
-    classes = readout.projection.out_features
+    each, classes = steps * rows, readout.projection.out_features
+    words = 2 * each * classes
     if readout.reduction == "softmax-sum":
-        each = steps * rows
-        return {"reduction": work(blocks, ac=each * (2 * classes - 1), mac=each * classes)}
+        ac, mac = each * (2 * classes - 1), each * classes
+        return {"reduction": work(blocks, ac=ac, mac=mac, words=words)}
     if readout.reduction == "mean":
-        return {"reduction": work(blocks, ac=steps * rows * classes)}
+        return {"reduction": work(blocks, ac=each * classes, words=words)}
     if readout.reduction == "count" and fired is not None:
-        return {"reduction": work(blocks, ac=fired)}
+        return {"reduction": work(blocks, ac=fired, words=words)}
     return {}
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from .events import Input
 from .terms import Term, products, work
+from .watch import RUNS
 
 _CONVOLUTIONS: dict[type, int] = {nn.Conv1d: 2, nn.Conv2d: 3}
 _ONE_TO_ONE = (LeakyOneToOne, SynapticOneToOne)
@@ -29,8 +30,9 @@ _SYNAPSES = (nn.Linear, *_CONVOLUTIONS, *_ONE_TO_ONE)
 def class_of(module: nn.Module, known: Collection[type]) -> type | None:
     """Find the known class whose computation a module runs.
 
-    A class that is derived from one of torch's and keeps its ``forward``, as one with a
-    parametrization, counts as that; every other derived class is a class of its own.
+    A class that is derived from one of torch's or ours and keeps its ``forward`` and
+    ``forward_sequence``, as one with a parametrization, counts as that; every other derived class
+    is a class of its own.
 
     Args:
         module: any module.
@@ -38,8 +40,8 @@ def class_of(module: nn.Module, known: Collection[type]) -> type | None:
     """
     for kind in type(module).__mro__:
         same = kind is type(module) or (
-            kind.__module__.startswith("torch.")
-            and type(module).forward is getattr(kind, "forward", None)
+            kind.__module__.startswith(("torch.", "srnn."))
+            and all(getattr(type(module), run, None) is getattr(kind, run, None) for run in RUNS)
         )
         if same and kind in known:
             return kind

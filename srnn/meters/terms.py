@@ -11,7 +11,8 @@ words of memory. Products with weights have a dense count too: every product, ze
 | leak, gain, ...    | updates of a neuron: see :mod:`srnn.meters.neurons`             |
 | hadamard, gate     | elementwise products and 1 - z of gated cells                   |
 | state              | words of state that a cell or delay reads and writes, no work   |
-| norm, pool, reduction | see :mod:`srnn.meters.layers`, :mod:`srnn.meters.networks`   |
+| norm, pool         | see :mod:`srnn.meters.layers`                                   |
+| reduction          | of a readout over time: see :mod:`srnn.meters.spiking`          |
 
 Comparisons other than a neuron's with its threshold, and non-linearities, are not counted.
 """
@@ -156,12 +157,14 @@ class Convention:
         dense: ``"never"``; ``"always"``: every product counts, as a MAC; ``"without spikes"``:
             that, in networks that have no spiking neuron.
         about: one sentence for reports.
+        memory: whether words of memory count.
     """
 
     name: str
     left_out: frozenset[str]
     dense: str
     about: str
+    memory: bool = True
 
     def over_time(self, terms: Terms, spiking: bool = True) -> Tensor:
         """Add up a layer's terms, int64 [4, blocks] in the order of :class:`Ops`."""
@@ -173,7 +176,10 @@ class Convention:
             else t.counts[:4]
             for name, t in counted
         ]
-        return torch.stack(rows).sum(0) if rows else torch.zeros(4, 1, dtype=torch.int64)
+        total = torch.stack(rows).sum(0) if rows else torch.zeros(4, 1, dtype=torch.int64)
+        if not self.memory:
+            total[3] = 0
+        return total
 
     def total(self, terms: Terms, spiking: bool = True) -> Ops:
         """Add up a layer's terms over time."""
@@ -201,8 +207,9 @@ FOLDED = Convention(
     ),
     dense="without spikes",
     about="the published ratios: the input gain is folded into the weights and the adaptation "
-    "strength into the trace; biases, comparisons and the reduction over time are left out; "
-    "networks without spikes are dense",
+    "strength into the trace; biases, comparisons, norms, pooling, the reduction over time and "
+    "memory are left out; networks without spikes are dense",
+    memory=False,
 )
 CONVENTIONS = {c.name: c for c in (EVENT_DRIVEN, DENSE, FOLDED)}
 """The conventions by name."""

@@ -4,9 +4,10 @@ While a watch is on, the methods of a network's parts are wrapped; hooks are lef
 hook would keep a spiking layer from its compiled kernel.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -37,6 +38,8 @@ class Call:
         before: what was noted before it ran.
         known: the tensor that was read last.
         scans: inputs that its kernel scanned.
+        projection: the module given by this name, if the call is to be counted with it: one that is
+            no part of the network, or that a kernel stood in for, is not seen to run.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Call:
     before: Any = None
     known: "Known" = field(default_factory=lambda: Known())
     scans: list[Scan] = field(default_factory=list)
+    projection: Any = None
 
     def read(self, x: Tensor | EventBatch, features: int = 1, *, binary: bool = False) -> Input:
         """Sort the elements of x as :func:`srnn.meters.events.read` does, once for each tensor."""
@@ -134,16 +138,21 @@ def _counting() -> Iterator[None]:
         yield
 
 
+RUNS = ("forward", "forward_sequence")
+"""The methods by which a module computes."""
+
+
 def _check_own_forward(name: str, part: nn.Module) -> None:
     """Refuse a part, or one within it, whose instance computes something else than its class."""
     for inner, module in part.named_modules(prefix=name):
-        own = module.__dict__.get("forward")
-        if own is not None and not hasattr(own, "looks_on"):
-            raise UncountedError(
-                f"{inner or 'The network'} is a {type(module).__name__} with a forward of its own, "
-                "and no meter knows what that computes: make it a class, and teach the meters with "
-                "srnn.meters.register."
-            )
+        for method in RUNS:
+            own = module.__dict__.get(method)
+            if own is not None and not hasattr(own, "looks_on"):
+                raise UncountedError(
+                    f"{inner or 'The network'} is a {type(module).__name__} with a {method} of its "
+                    "own, and no meter knows what that computes: make it a class, and teach the "
+                    "meters with srnn.meters.register."
+                )
 
 
 def walk(
@@ -204,6 +213,8 @@ class Watch:
         self._began = began
         self._module = module
         self._parts = list(walk(module, kind_of))
+        self._counted = {id(part): (name, kind) for name, part, kind in self._parts if kind}
+        self._calls: Counter[int] = Counter()
         self._seen, self._timewise = seen, timewise
         self.running: list[Frame] = []
         self._known = Known()
@@ -215,7 +226,9 @@ class Watch:
         self._frame_hooks()
         for name, part, kind in self._parts:
             if kind is None:
-                self._wrap(name, part, None, "forward", (), False)
+                for method in RUNS:
+                    if hasattr(part, method):
+                        self._wrap(name, part, None, method, (), False)
                 continue
             for method, arguments in kind.step.items():
                 self._wrap(name, part, kind, method, arguments, False)
@@ -272,6 +285,15 @@ class Watch:
         finally:
             self.running.pop()
 
+    def _see(self, kind: Kind, call: Call) -> None:
+        """Let a call be counted; before it that of a projection which a kernel stood in for."""
+        if id(call.projection) in self._counted:
+            name, inner = self._counted[id(call.projection)]
+            given = {"input": call.arguments["input_"]}
+            part, call.projection = call.projection, None
+            self._seen(inner, replace(call, name=name, module=part, arguments=given))
+        self._seen(kind, call)
+
     def _wrap(
         self,
         name: str,
@@ -294,11 +316,13 @@ class Watch:
                 goes_on = state is not None and hasattr(part, "named_layers")
                 for signal in islice(first, 1):
                     self._began(signal, goes_on)
+            self._calls[id(part)] += 1
             with self.running_as(frame):
                 if kind is None:
                     return original(*args, **kwargs)
                 given = dict(zip(names, args, strict=False)) | kwargs
-                before = None
+                projection = given.get("projection") if sequence else None
+                calls, before = self._calls[id(projection)], None
                 if kind.before is not _nothing:
                     with _counting():
                         before = kind.before(part, given)
@@ -309,7 +333,9 @@ class Watch:
                         *(name, part, given, output, sequence, self._timewise, before),
                         *(self._known, scans),
                     )
-                    self._seen(kind, call)
+                    if self._calls[id(projection)] == calls:
+                        call.projection = projection
+                    self._see(kind, call)
                 return output
 
         wrapped.looks_on = True  # type: ignore[attr-defined]  # so that kernels go on as before

@@ -6,7 +6,8 @@ from torch import nn
 from torch.nn.utils import prune
 from torch.nn.utils.rnn import pack_sequence
 
-from srnn.meters import UncountedError
+from srnn import baselines
+from srnn.meters import UncountedError, measure
 
 FAMILIES = {
     "RNN": (nn.RNN, nn.RNNCell),
@@ -15,6 +16,7 @@ FAMILIES = {
 }
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 PRODUCTS = {"RNN": 0, "GRU": 3, "LSTM": 3}
+STATES = {"RNN": 1, "GRU": 1, "LSTM": 2}
 
 
 def events(*shape):
@@ -81,17 +83,26 @@ def test_layers_are_their_cells_unrolled(counting, family, layers, bidirectional
         torch.testing.assert_close(net(x, state)[0], signal, rtol=0, atol=1e-12)
     args = (x, state) if given else (x,)
     found = counting.terms(counting.metered(net, *args).layers[""])
-    assert list(found["synapses"][:2]) == expected["synapses"]
-    assert list(found["recurrence"][:2]) == expected["recurrence"]
+    for name in ("synapses", "recurrence"):
+        assert list(found[name][:2]) == expected[name]
+        assert found[name][3] == sum(expected[name])  # each reads its weight
     assert expected["recurrence"][0] == 0  # a hidden state is real
 
     steps, gates = time * batch * directions, GATES[family]
     below = [m] + [n * directions] * (layers - 1)
     assert found["synapses"][2] == steps * gates * n * sum(below)
     assert found["recurrence"][2] == steps * gates * n * n * layers
-    assert found["bias"][0] == steps * layers * 2 * gates * n
-    assert found.get("hadamard", (0, 0))[1] == steps * layers * PRODUCTS[family] * n
-    assert found.get("gate", (0,))[0] == (steps * layers * n if family == "GRU" else 0)
+    units = steps * layers * n
+    closed = {
+        "bias": (2 * gates * units, 0, 2 * gates * units),
+        "state": (0, 0, 2 * STATES[family] * units),  # read and written
+    }
+    if PRODUCTS[family]:
+        closed["hadamard"] = (0, PRODUCTS[family] * units, 0)
+    if family == "GRU":
+        closed["gate"] = (units, 0, 0)
+    rest = {n: (*t[:2], t[3]) for n, t in found.items() if n not in ("synapses", "recurrence")}
+    assert rest == closed
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -128,8 +139,18 @@ def test_the_order_of_time_and_batch_makes_no_difference(counting, family):
     net.load_state_dict(first.state_dict())
     a, b = counting.metered(net, x), counting.metered(first, x.transpose(0, 1))
     assert a.per_sample() == b.per_sample()
-    alone, one = counting.metered(net, x[:, 0]), counting.metered(net, x[:, :1])
-    assert counting.terms(alone.layers[""]) == counting.terms(one.layers[""])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_input_without_a_batch_dimension_is_refused(counting, family):
+    """Features would be taken for samples."""
+    net, x = FAMILIES[family][0](4, 5), events(6, 4)
+    message = rf"{family}: the input \[time, features\] has no samples to count by; add a batch"
+    with pytest.raises(UncountedError, match=message):
+        counting.metered(net, x)
+    with pytest.raises(UncountedError, match=message):
+        measure(net, [x])
+    assert measure(net, [x[:, None]]).samples == 1
 
 
 def test_a_spiking_input_leaves_the_recurrence_real(counting):
@@ -137,8 +158,25 @@ def test_a_spiking_input_leaves_the_recurrence_real(counting):
     net, x = nn.LSTM(30, 16, bias=False), (torch.rand(20, 8, 30) < 0.1).float()
     found = counting.terms(counting.metered(net, x).layers[""])
     # No hidden state at t = 0; a binary input of s spikes reaches 4 x 16 weights with each.
-    assert found["synapses"] == (int(x.sum()) * 64, 0, 20 * 8 * 30 * 64)
-    assert found["recurrence"] == (0, 19 * 8 * 16 * 64, 20 * 8 * 16 * 64)
+    reached, hidden = int(x.sum()) * 64, 19 * 8 * 16 * 64
+    assert found["synapses"] == (reached, 0, 20 * 8 * 30 * 64, reached)
+    assert found["recurrence"] == (0, hidden, 20 * 8 * 16 * 64, hidden)
+
+
+def test_a_state_is_real_within_a_module_and_goes_by_its_elements_beyond(counting):
+    """Biases of 100 saturate tanh at exactly 1: MACs within nn.RNN, ACs between two modules."""
+    net, stack = baselines.RNN(3, [4, 5], 2), nn.RNN(3, 4, 2)
+    with torch.no_grad():
+        for bias in (net.layers[0].bias_ih_l0, stack.bias_ih_l0):
+            bias.fill_(100)
+    x, rows = torch.zeros(6, 2, 3), 6 * 2
+    assert (net.layers[0](x)[0] == 1).all()
+    second = counting.skipping(counting.metered(net, x).layers["layer2"])
+    assert second["synapses"] == (rows * 4 * 5, 0, rows * 4 * 5)
+    whole = counting.skipping(counting.metered(stack, x).layers[""])
+    assert whole["synapses"] == (0, rows * 4 * 4, rows * 4 * 4)
+    layer = counting.skipping(counting.metered(net, x).layers["layer1"])
+    assert layer["recurrence"] == (0, 5 * 2 * 4 * 4, 5 * 2 * 4 * 4)
 
 
 def test_what_cannot_be_counted_is_refused(counting):

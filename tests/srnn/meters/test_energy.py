@@ -7,6 +7,7 @@ import pytest
 import snntorch as snn
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 from srnn import SRNN, Delay, baselines
 from srnn.meters import (
@@ -131,6 +132,18 @@ def test_a_profile_from_yaml(tmp_path):
         ("name: x\nac: 1\nmac: 2\nlevels: [[9, 1], [9, 2]]\n", r"rising .* bytes, got \[9, 9\]"),
         ("name: x\nac: 1\nmac: 2\nlevels: [[9, -1]]\n", "levels must be finite and >= 0, got -1"),
         ("a: [", "it is not YAML"),
+        ("name: 45\nac: 1\nmac: 2\n", "The name of a profile must be text, got 45"),
+        ("name: ''\nac: 1\nmac: 2\n", "The name of a profile must be text, got ''"),
+        ("name: x\nac: 1\nmac: 2\nlevels: [[9000, 2]]\n", "levels need memory too.* 9,000 bytes"),
+        (
+            "name: x\nac: 1\nmac: 2\nmemory: 9\nlevels: [[8, 5], [16, 4]]\n",
+            r"larger memory cannot cost less, got \[5, 4, 9\]",
+        ),
+        (
+            "name: x\nac: 1\nmac: 2\nmemory: 4\nlevels: [[8, 5]]\n",
+            r"larger memory cannot cost less, got \[5, 4\] pJ",
+        ),
+        ("name: x\nac: 0\nmac: 0.0\n", "ac, mac and memory are all 0, .* give one of them a cost"),
     ],
 )
 def test_a_profile_that_makes_no_sense_is_refused(tmp_path, text, message):
@@ -138,6 +151,11 @@ def test_a_profile_that_makes_no_sense_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         EnergyProfile.from_yaml(path)
+
+
+def test_a_profile_of_memory_alone_is_one():
+    """And levels may cost the same, or nothing where all else does."""
+    assert EnergyProfile("x", 0, 0, 5, levels=((8, 0), (16, 5))).memory == 5
 
 
 # ------------------------------------------------------------------------------ footprint
@@ -153,6 +171,20 @@ def test_footprints_by_hand():
     assert found.bytes == saved + 4 * 16
     zero_biases = 5 + 5
     assert found.nonzero == parameters - zero_biases
+
+
+def test_what_is_pruned_is_not_there():
+    """Of 100 weights 50 are masked: neither they nor their mask are there on a device."""
+    net = nn.Sequential(nn.Linear(10, 10, bias=False), nn.GRU(10, 2, bias=False))
+    before = Footprint.of(net)
+    prune.random_unstructured(net[0], "weight", amount=50)
+    prune.random_unstructured(net[1], "weight_hh_l0", amount=3)
+    prune.random_unstructured(net[1], "weight_hh_l0", amount=2)  # of the 9 that are left
+    found = Footprint.of(net)
+    assert (before.nonzero, found.nonzero) == (100 + 60 + 12, 50 + 60 + 7)
+    assert (found.parameters, found.bytes) == (before.parameters, before.bytes)
+    prune.remove(net[0], "weight")
+    assert Footprint.of(net) == found
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,10 @@ def spiking(net, x):
 def ours(counting, net, x):
     """ACs, MACs and dense operations of all products with weights; and the terms of each layer."""
     run = lambda net, x: [net(step) for step in x]  # noqa: E731
-    layers = {n: counting.terms(v) for n, v in measure(net, [x], step=run).layers.items()}
+    layers = {
+        name: {term: counts[:3] for term, counts in counting.terms(layer).items()}
+        for name, layer in measure(net, [x], step=run).layers.items()
+    }
     products = [
         term
         for layer in layers.values()

@@ -18,8 +18,8 @@ KINDS = [HebbianSTP, MemristiveSTP, TsodyksMarkramSTP]
 
 
 def one_by_one(x, h, start, *, real, covers, recurrent="old"):
-    """Deliveries by inputs and by neurons, and learning, as (ACs, MACs), pair by pair."""
-    counts = {"synapses": [0, 0], "recurrence": [0, 0], "learning": [0, 0]}
+    """Deliveries by inputs and by neurons, and learning, as (ACs, MACs, words), pair by pair."""
+    counts = {"synapses": [0] * 3, "recurrence": [0] * 3, "learning": [0] * 3}
     active = 0
     for b in range(x.shape[1]):
         past = start[b].tolist()
@@ -31,20 +31,20 @@ def one_by_one(x, h, start, *, real, covers, recurrent="old"):
                 if value:
                     active += 1
                     whole = value % 1 == 0 and not is_real
-                    counts[name][not whole] += len(now) * (int(abs(value)) if whole else 1)
+                    times = int(abs(value)) if whole else 1
+                    counts[name][not whole] += len(now) * times
+                    counts[name][2] += len(now) * times  # a weight each
             ends = lines[: len(lines) - len(past)]
             ends += [(v, "", real) for v in (now if recurrent == "new" else past)]
             for value, _, is_real in ends:
                 for answer in now:
                     if value and answer:
                         whole = value % 1 == 0 and answer % 1 == 0 and not (is_real or real)
-                        counts["learning"][not whole] += int(abs(value * answer)) if whole else 2
+                        times = int(abs(value * answer)) if whole else 1
+                        counts["learning"][not whole] += times if whole else 2
+                        counts["learning"][2] += times  # Gamma
             past = now
     return {name: tuple(count) for name, count in counts.items()}, active
-
-
-def two(found):
-    return {name: term[:2] for name, term in found.items()}
 
 
 @pytest.mark.parametrize("recurrent", ["old", "new"])
@@ -57,17 +57,20 @@ def test_stpn_against_its_equations(counting, normalisation, recurrent):
     expected, active = one_by_one(x, h, start, real=True, covers=True, recurrent=recurrent)
     rows, synapses = TIME * BATCH, UNITS * (CHANNELS + UNITS)
     whole = rows * synapses
-    expected |= {"bias": (rows * UNITS, 0), "decay": (0, whole), "state": (0, 0)}
-    expected["efficacy"] = (active * UNITS if normalisation == "none" else whole, 0)
+    expected |= {"bias": (rows * UNITS, 0, rows * UNITS), "state": (0, 0, 2 * rows * UNITS)}
+    expected["decay"] = (0, whole, 3 * whole)  # F twice, Lambda
+    added = active * UNITS if normalisation == "none" else whole
+    expected["efficacy"] = (added, 0, added)  # F
     if normalisation == "before":
-        expected["normalise"] = (0, 2 * whole + rows * UNITS)
+        expected["normalise"] = (0, 2 * whole + rows * UNITS, 0)
     if normalisation == "after":
-        expected["normalise"] = (whole, 3 * whole + rows * UNITS)
+        expected["normalise"] = (whole, 3 * whole + rows * UNITS, whole)  # W
     meter = counting.metered(net, x)
-    assert two(counting.terms(meter.layers["layer1"])) == expected
+    assert counting.skipping(meter.layers["layer1"]) == expected
     assert counting.terms(meter.layers["layer1"])["recurrence"][2] == rows * UNITS * UNITS
     total = meter.layers["layer1"].total()
-    assert total.ac + total.mac == sum(map(sum, expected.values()))  # updates and all
+    ac, mac, words = map(sum, zip(*expected.values(), strict=True))
+    assert (total.ac, total.mac, total.words) == (ac, mac, words)  # updates and all
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -79,26 +82,51 @@ def test_spiking_layers_against_their_equations(counting, kind, covers):
     assert 0.05 < spikes.mean() < 0.95
     start = torch.zeros(BATCH, UNITS)
     pairs, active = one_by_one(x, spikes, start, real=False, covers=covers)
-    found = two(counting.terms(counting.metered(net, x).layers["layer1"]))
+    found = counting.skipping(counting.metered(net, x).layers["layer1"])
     lines = UNITS + CHANNELS * covers
     rows = TIME * BATCH
     if kind is TsodyksMarkramSTP:
-        assert found["recurrence"] == (0, pairs["recurrence"][0])
-        assert found["release"] == (2 * active, 2 * active)
-        assert found["recovery"] == (0, 2 * rows * lines)
+        sent = pairs["recurrence"][0]
+        assert found["recurrence"] == (0, sent, sent)
+        assert found["release"] == (2 * active, 2 * active, active)  # U
+        # Twice u and x, and a decay of each.
+        assert found["recovery"] == (0, 2 * rows * lines, 6 * rows * lines)
     else:
+        whole = rows * lines * UNITS
         assert found["recurrence"] == pairs["recurrence"]
         assert found["learning"] == pairs["learning"]
-        assert found["decay"] == (0, rows * lines * UNITS)
-        full = kind is HebbianSTP
-        assert found["efficacy"] == (rows * lines * UNITS if full else active * UNITS, 0)
+        assert found["decay"] == (0, whole, 3 * whole)  # F twice, Lambda
+        added = whole if kind is HebbianSTP else active * UNITS
+        assert found["efficacy"] == (added, 0, added)  # F
     inputs = int(x.sum()) * UNITS
     released = covers and kind is TsodyksMarkramSTP
-    assert found["synapses"] == ((0, inputs) if released else (inputs, 0))
-    assert found["bias"] == (rows * UNITS, 0)
-    assert found["leak"] == (0, rows * UNITS)
+    assert found["synapses"] == ((0, inputs, inputs) if released else (inputs, 0, inputs))
+    assert found["bias"] == (rows * UNITS, 0, rows * UNITS)
+    assert found["leak"] == (0, rows * UNITS, 3 * rows * UNITS)
     events = counting.metered(net, EventBatch.of(x))
-    assert two(counting.terms(events.layers["layer1"])) == found
+    assert counting.skipping(events.layers["layer1"]) == found
+
+
+@pytest.mark.parametrize("recurrent", ["old", "new"])
+def test_an_activity_over_its_norm_is_real(counting, recurrent):
+    """N squares and one division each; then products, and what is learned, are of real numbers."""
+    stp = MemristiveSTP(UNITS, CHANNELS, normalisation="input", recurrent=recurrent)
+    net = SRNN(CHANNELS, [UNITS], 2, plasticity=stp, plastic_inputs=True, threshold=0.001)
+    x = (torch.rand(TIME, BATCH, CHANNELS) < 0.5).float()
+    h = net(x, keep_spikes=True)[1].spikes[0].detach()
+    past = torch.cat([torch.zeros_like(h[:1]), h[:-1]])
+    inputs, before = int(x.sum()), int(past.sum())
+    found = counting.skipping(counting.metered(net, x).layers["layer1"])
+    assert found["normalise"] == (0, TIME * BATCH * (CHANNELS + UNITS) + inputs + before, 0)
+    assert found["synapses"] == (0, inputs * UNITS, inputs * UNITS)
+    assert found["recurrence"] == (0, before * UNITS, before * UNITS)
+    # New answers have not been divided: what is learned from them is whole.
+    whole = h if recurrent == "new" else torch.zeros_like(h)
+    divided = [x] if recurrent == "new" else [x, past]
+    events = int((h.sum(-1) * whole.sum(-1)).sum())
+    pairs = sum(int((h.sum(-1) * lines.sum(-1)).sum()) for lines in divided)
+    assert found["learning"] == (events, 2 * pairs, events + pairs)
+    assert pairs > 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,15 +180,16 @@ def test_fast_weights_against_their_equations(counting, inner):
     h = net(x, keep_membranes=True)[1].membranes[0].detach()
     rows, n = TIME * BATCH, UNITS
     assert h.all()
-    assert two(counting.terms(counting.metered(net, x).layers["layer1"])) == {
-        "synapses": (int(x.sum()) * n, 0),
-        "recurrence": (0, (TIME - 1) * BATCH * n * n),
-        "bias": (rows * n, 0),
-        "inner": (rows * inner * n, rows * inner * n * n),
-        "norm": (2 * rows * inner * n, 3 * rows * inner * n),
-        "decay": (0, rows * n * n),
-        "learning": (0, rows * (n + n * n)),
-        "state": (0, 0),
+    sent, past, inner = int(x.sum()) * n, (TIME - 1) * BATCH * n * n, rows * inner
+    assert counting.skipping(counting.metered(net, x).layers["layer1"]) == {
+        "synapses": (sent, 0, sent),
+        "recurrence": (0, past, past),
+        "bias": (rows * n, 0, rows * n),
+        "inner": (inner * n, inner * n * n, inner * n * n),  # A
+        "norm": (2 * inner * n, 3 * inner * n, 2 * inner * n),  # scale and shift
+        "decay": (0, rows * n * n, 2 * rows * n * n),  # A twice
+        "learning": (0, rows * (n + n * n), 0),
+        "state": (0, 0, 2 * rows * n),
     }
 
 

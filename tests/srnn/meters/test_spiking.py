@@ -42,18 +42,24 @@ def test_a_sequence_against_the_equations(counting, kind, beta):
         def forward(self, x):
             return self.layer.forward_sequence(x)
 
-    found = counting.terms(counting.metered(Alone(), x).layers["layer"])
+    layer = counting.metered(Alone(), x).layers["layer"]
     adaptive, recurrent = kind in (ALIF, RALIF), kind in (RLIF, RALIF)
-    expected = {"leak": (0, updates), "reset": (fired, 0), "compare": (updates, 0)}
+    # Words: states are read and written, alpha, b_0, g, rho and beta are read.
+    expected = {
+        "leak": (0, updates, 3 * updates),
+        "reset": (fired, 0, 0),
+        "compare": (updates, 0, updates),
+    }
     if not beta:
-        expected["gain"] = (0, updates)
+        expected["gain"] = (0, updates, updates)
     if adaptive:
-        expected |= {"adaptation": (0, updates), "kick": (fired, 0), "threshold": (0, updates)}
-        expected |= {"threshold-folded": (updates, 0)}
+        expected |= {"adaptation": (0, updates, 3 * updates), "kick": (fired, 0, 0)}
+        expected |= {"threshold": (0, updates, updates), "threshold-folded": (updates, 0, 0)}
     if recurrent:
         seen = int(S[:-1].sum()) * n
-        expected |= {"recurrence": (seen, 0), "bias": (updates, 0)}
-    assert {name: term[:2] for name, term in found.items()} == expected
+        expected |= {"recurrence": (seen, 0, seen), "bias": (updates, 0, updates)}
+    assert counting.skipping(layer) == expected
+    found = counting.terms(layer)
     assert all(term[2] == sum(term[:2]) for name, term in found.items() if name != "recurrence")
 
 
@@ -168,18 +174,24 @@ def test_snntorch_against_the_equations(counting, name):
         S = net(x)
     fired, updates = int(S.sum()), S.numel()
     assert fired > 10
-    found = counting.terms(counting.metered(net, x).layers["lif"])
-    expected = {"leak": (0, updates), "compare": (updates, 0), "reset": (fired, 0)}
+    found = counting.skipping(counting.metered(net, x).layers["lif"])
+    expected = {
+        "leak": (0, updates, 3 * updates),
+        "compare": (updates, 0, updates),
+        "reset": (fired, 0, 0),
+    }
     if "zero" in name:
         del expected["reset"]
     if "Syn" in name:
-        expected["current"] = (0, updates)
+        expected["current"] = (0, updates, 3 * updates)
     if "one to one" in name:
-        expected["recurrence"] = (int(S[:-1, :, 1:].sum()), 0)
+        seen = int(S[:-1, :, 1:].sum())
+        expected["recurrence"] = (seen, 0, seen)
     elif name.startswith("R"):
         # Once a step, although snnTorch's reset to zero computes it twice.
-        expected |= {"recurrence": (int(S[:-1].sum()) * 8, 0), "bias": (updates, 0)}
-    assert {n: term[:2] for n, term in found.items()} == expected
+        seen = int(S[:-1].sum()) * 8
+        expected |= {"recurrence": (seen, 0, seen), "bias": (updates, 0, updates)}
+    assert found == expected
 
 
 def test_a_convolutional_recurrence(counting):
@@ -217,17 +229,19 @@ def test_readouts(counting, reduction):
     readout = Readout(6, 3, reduction, burn_in=2, neuron=None)
     nn.init.normal_(readout.projection.weight, std=3.0)
     S = spikes(9, 4, 6)
-    found = counting.terms(counting.metered(readout, S).layers[""])
-    assert found["synapses"] == counting.products(S, readout.projection.weight)
+    layer = counting.metered(readout, S).layers[""]
+    found = counting.skipping(layer)
+    assert counting.terms(layer)["synapses"] == counting.products(S, readout.projection.weight)
     late, updates = 7 * 4, 9 * 4 * 3
     with torch.no_grad():
         logits, _, fired = readout(S)
-    reductions = {"softmax-sum": (late * 5, late * 3), "mean": (late * 3, 0)}
+    # The running sum of 3 classes is read and written in every step after the burn-in.
+    reductions = {"softmax-sum": (late * 5, late * 3, late * 6), "mean": (late * 3, 0, late * 6)}
     if reduction == "count":
         assert fired[:2].any()
-        reductions["count"] = (int(logits.sum()), 0)
-    assert found.get("reduction", (None,) * 2)[:2] == reductions.get(reduction, (None, None))
-    assert found["leak"][:2] == (0, updates)
+        reductions["count"] = (int(logits.sum()), 0, late * 6)
+    assert found.get("reduction") == reductions.get(reduction)
+    assert found["leak"] == (0, updates, 3 * updates)
     assert ("compare" in found) == (reduction == "count")
 
 
@@ -259,7 +273,7 @@ def test_what_stands_between_projection_and_neuron(counting):
     (layer,) = delayed.layers.values()
     assert layer.terms["state"].words.sum() == 2 * 9 * 4 * 5
     normed = counting.metered(Layer(nn.Linear(6, 5), busy(RLIF, 5), nn.LayerNorm(5)), x)
-    assert counting.terms(normed.layers["between"])["norm"][:2] == (2 * 180, 3 * 180)
+    assert counting.skipping(normed.layers["between"])["norm"] == (2 * 180, 3 * 180, 2 * 180)
     assert counting.terms(normed.layers[""])["leak"][1] == 180
 
 
@@ -273,7 +287,7 @@ def test_leaky_integrators_alone(counting):
             return self.li.forward_sequence(x)
 
     found = counting.terms(counting.metered(Alone(), torch.randn(5, 2, 3)).layers["li"])
-    assert found == {"leak": (0, 30, 30), "gain": (0, 30, 30)}
+    assert found == {"leak": (0, 30, 30, 90), "gain": (0, 30, 30, 30)}
 
 
 @pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
@@ -330,3 +344,4 @@ def test_the_folded_convention_leaves_the_published_terms(counting):
     fired = found["kick"][0]
     assert total.ac == found["synapses"][0] + found["recurrence"][0] + 2 * fired + n
     assert total.mac == 2 * n
+    assert total.words == meter.total(FOLDED).words == 0

@@ -28,7 +28,7 @@ def test_linear(counting, kind, pruned):
     assert found["synapses"] == counting.products(x, net.weight)
     assert found["synapses"][2] == 4 * 3 * 35
     biases = 12 * (4 if pruned else 5)
-    assert found["bias"] == (biases, 0, biases)
+    assert found["bias"] == (biases, 0, biases, biases)
     assert set(found) == {"synapses", "bias"}
 
 
@@ -64,11 +64,11 @@ def test_convolutions(counting, net, shape, kind):
         for value in flat[:, j].tolist():
             mac += fan_out * (value % 1 != 0)
             ac += fan_out * int(abs(value)) * (value % 1 == 0)
-    assert found["synapses"] == (ac, mac, dense)
+    assert found["synapses"] == (ac, mac, dense, ac + mac)
     assert ac
     assert bool(mac) == (kind == "mixed")
     if net.bias is not None:
-        assert found["bias"][0] == net(x).numel()
+        assert found["bias"][0] == found["bias"][3] == net(x).numel()
 
 
 def test_a_convolution_by_windows(counting):
@@ -78,15 +78,16 @@ def test_a_convolution_by_windows(counting):
     windows = F.unfold(x, 3, padding=1)
     there = F.unfold(torch.ones_like(x), 3, padding=1)
     found = counting.terms(counting.metered(net, x).layers[""])
-    assert found["synapses"] == (int(windows.sum()) * 3, 0, int(there.sum()) * 3)
+    reached = int(windows.sum()) * 3
+    assert found["synapses"] == (reached, 0, int(there.sum()) * 3, reached)
 
 
 def test_time_steps_add_up(counting):
     net, x = nn.Linear(7, 5), INPUTS["mixed"](6, 3, 7)
     meter = counting.metered(net, x, timewise=True)
     for t, step in enumerate(x):
-        ac, mac, dense = counting.products(step, net.weight)
-        assert meter.over_time()[:3, t].tolist() == [ac + 15, mac, dense + 15]
+        ac, mac, dense, words = counting.products(step, net.weight)
+        assert meter.over_time()[:, t].tolist() == [ac + 15, mac, dense + 15, words + 15]
     assert meter.total() == counting.metered(net, x).total()
 
 
@@ -100,4 +101,4 @@ def test_a_parametrized_layer_is_the_layer_that_it_is(counting):
     parametrize.register_parametrization(net, "weight", Double())
     x = torch.ones(2, 4)
     found = counting.terms(counting.metered(net, x).layers[""])
-    assert found["synapses"] == (24, 0, 24)
+    assert found["synapses"] == (24, 0, 24, 24)
