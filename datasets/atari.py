@@ -1,8 +1,9 @@
 """Atari games, by the Arcade Learning Environment (ALE).
 
 **Rules.** An action is held for four frames of 1/60 s. The larger of the last two frames is taken
-pixel by pixel, made grey, and scaled down. A game begins with up to 30 frames of waiting, as many
-as its seed says; it ends when it is over, or is broken off after half an hour (108,000 frames).
+pixel by pixel, made grey, and scaled down. A game begins with a frame of FIRE, where that is among
+its actions, which some games wait for, and then waits until up to 29 frames are over, as many as
+its seed says; it ends when it is over, or is broken off after half an hour (108,000 frames).
 
 **Observations.** With y_t the frame after step t, in the part of the screen that is played on:
 
@@ -47,6 +48,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srnn.datasets._base import DataError, Splits
+from srnn.datasets._draws import check_number
 from srnn.datasets.games import GameInfo, Moved, game_splits, said_split
 
 CHANGE = 8
@@ -226,7 +228,12 @@ def _emulator(
         img_height=height,
         img_width=width,
         stack_num=frames,
+        maxpool=True,
         grayscale=not colours,
+        frameskip=4,
+        noop_max=30,  # of which ALE draws one less at most
+        use_fire_reset=True,
+        max_num_frames_per_episode=108_000,
         reward_clipping=False,
         repeat_action_probability=sticky,
         full_action_space=actions.full,
@@ -288,11 +295,12 @@ def atari(
     Raises:
         DataError: There is no such game, ale-py is missing, or an option has no meaning.
     """
-    if observation not in OBSERVATIONS:
+    if observation not in list(OBSERVATIONS):  # where one may look for a list too
         raise DataError(
             f"observation must be one of {', '.join(OBSERVATIONS)}, not {observation!r}."
         )
-    if not 0 <= sticky < 1:
+    check_number("sticky", sticky, 0, 1)
+    if sticky == 1:
         raise DataError(f"sticky must be a probability below 1, not {sticky}.")
     _check_game(game)
     seen = _chosen("screen", screen, game, ["playfield"] * (game in PLAYFIELDS) + ["whole"])

@@ -27,10 +27,11 @@ class GymWorld:
         places: Number of environments.
 
     Raises:
-        DataError: gymnasium cannot make them.
+        DataError: gymnasium cannot make them; later, if one shows numbers that are not finite.
     """
 
     def __init__(self, name: str, places: int) -> None:
+        self._name = name
         self._environments = [_make(name) for _ in range(places)]
         self._space = self._environments[0].observation_space
         self._first_action = int(self._environments[0].action_space.start)
@@ -61,7 +62,14 @@ class GymWorld:
     def _flat(self, seen: Any) -> NDArray[Any]:
         from gymnasium.spaces import flatten
 
-        return np.asarray(flatten(self._space, seen), dtype=np.float32)
+        flat = np.asarray(flatten(self._space, seen), dtype=np.float32)
+        if not np.isfinite(flat).all():
+            channel = int(np.isfinite(flat).argmin())
+            raise DataError(
+                f"{self._name} gave an observation of which channel {channel} is {flat[channel]}: "
+                "mend the environment, or wrap it in one that shows finite numbers alone."
+            )
+        return flat
 
     def _observations(self) -> Tensor:
         return torch.from_numpy(np.stack(self._seen))
@@ -97,6 +105,8 @@ def _screens(name: str, seed: int, actions: Sequence[int]) -> Iterator[NDArray[n
     """What the environment shows after each action of a game."""
     import gymnasium
 
+    if "rgb_array" not in _make(name).metadata.get("render_modes", ()):
+        raise DataError(f"{name} cannot be shown: it draws no pictures (render mode rgb_array).")
     try:
         environment: Any = gymnasium.make(name, disable_env_checker=True, render_mode="rgb_array")
         environment.reset(seed=seed)

@@ -26,10 +26,10 @@ def select(state: Any, places: Tensor, dim: int = 0) -> Any:
 
     Args:
         state: a state.
-        places: of the sequences in the batch, [chosen] int64.
+        places: of the sequences in the batch, [chosen] int64, on any device.
         dim: the dimension of the batch in every tensor of the state.
     """
-    return map_tensors(lambda part: part.index_select(dim, places), state)
+    return map_tensors(lambda part: part.index_select(dim, places.to(part.device)), state)
 
 
 def tensors(state: Any) -> list[Tensor]:

@@ -128,7 +128,7 @@ class GameOptions:
     """Share of an advantage that the step before has too (lambda of GAE)."""
     policy_clip: float = 0.2
     """How far the probability of an action may move by what is learned from a stretch, as a
-    share."""
+    share, above 0 and below 1."""
     entropy_weight: float = 0.01
     """Weight of the entropy of the actions in the loss, which keeps a player curious."""
     passes: int = 3
@@ -277,7 +277,8 @@ class Experiment(  # its fields come in the opposite order: data first
             self._require(name, getattr(self, name) >= 0, "must not be negative")
         for name in ("discount", "trace"):
             self._require(name, 0 <= getattr(self, name) <= 1, "must lie between 0 and 1")
-        for name in ("policy_clip", "passes", "parts", "ticks"):
+        self._require("policy_clip", 0 < self.policy_clip < 1, "must be above 0 and below 1")
+        for name in ("passes", "parts", "ticks"):
             self._require(name, getattr(self, name) > 0, "must be positive")
         for name in ("rate_penalty", "rate_target"):
             self._require(name, getattr(self, name) >= 0, "must not be negative")

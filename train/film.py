@@ -6,6 +6,7 @@ without any, and below it the value V_t that the player expects.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -77,7 +78,7 @@ def watch_run(folder: RunFolder, game: int, steps: int, console: Console) -> Pat
     test = splits.test
     assert isinstance(test, GameSet)
     if not 0 <= game < len(test):
-        raise ConfigError(f"--game-number must be below {len(test)}; got {game}.")
+        raise ConfigError(f"--game-number must be 0 to {len(test) - 1}; got {game}.")
     network, origin = restore(folder, experiment, splits.info)
     console.line(f"{splits.info.title}, test game {game}, weights of {origin}")
     watched = _watch(network, test, test.seeds[game], steps)
@@ -115,6 +116,7 @@ def _activity(network: Network, counts: Sequence[Tensor], state: Sequence[object
 
 def _film(watched: Watched, games: GameSet, path: Path) -> None:
     screens = games.screens(watched.seed, watched.actions)
+    first = next(screens)  # before a film is begun, since it may be that nothing can be shown
     least = min(0.0, float(watched.activity.min()))
     most = max(1.0, float(watched.activity.max()))
     with plt.rc_context(STYLE | {"figure.constrained_layout.use": False}):
@@ -147,7 +149,7 @@ def _film(watched: Watched, games: GameSet, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         writer = PillowWriter(fps=_A_SECOND)
         with naming(path), writer.saving(figure, str(path), dpi=100):
-            for now, picture in enumerate(screens):
+            for now, picture in enumerate(chain([first], screens)):
                 begin = max(0, now + 1 - _SEEN)
                 shown.set_data(picture)
                 shown.set_extent((0, picture.shape[1], picture.shape[0], 0))

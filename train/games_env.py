@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from tensordict import TensorDict, TensorDictBase
+from torch import Tensor
 
 from srnn.datasets.games import GameInfo, Games
 
@@ -23,7 +24,8 @@ class GamesEnv(EnvBase):
     | terminated, truncated, done     | [1] bool   | whether it ended the game, broke it off     |
 
     ``began`` is the reset mask of a recurrent network. It is told here and not by torchrl's
-    ``InitTracker``, since a game that a checkpoint brings back is in its middle at the first step.
+    ``InitTracker``, since a game that a checkpoint brings back is in its middle at the first step:
+    :meth:`go_on` begins with it, where ``reset`` begins new games.
 
     Args:
         games: the games.
@@ -48,12 +50,21 @@ class GamesEnv(EnvBase):
         )
 
     def _reset(self, tensordict: TensorDictBase | None = None, **options: Any) -> TensorDictBase:
-        """Begin the games of some places, those of ``_reset``, or go on with all as they are."""
+        """Begin new games, at the places of ``_reset`` or at all."""
         if tensordict is not None and "_reset" in tensordict.keys():  # noqa: SIM118
             began = tensordict["_reset"].view(-1)
-            observation = self.games.renew(began)
-        else:
-            observation, began = self.games.begin()
+            return self._seen(self.games.renew(began), began)
+        observation, fresh = self.games.begin()
+        if not fresh.all():  # a game in which nothing was done yet is a new one
+            observation = self.games.renew(~fresh)
+        return self._seen(observation, torch.ones_like(fresh))
+
+    def go_on(self) -> TensorDictBase:
+        """Give what ``reset`` does, but of the games as they are, such as restored ones."""
+        return self._seen(*self.games.begin())
+
+    def _seen(self, observation: Tensor, began: Tensor) -> TensorDictBase:
+        """What is seen between two steps, where no game is over."""
         nothing = torch.zeros(len(self.games), 1, dtype=torch.bool)
         return TensorDict(
             {

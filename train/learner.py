@@ -248,7 +248,7 @@ class Learner(LightningModule):
         """Make the optimiser, with the learning rates of the three kinds of parameters."""
         options = self.options
         kinds: dict[str, list[nn.Parameter]] = {"weights": [], "recurrent": [], "tau": []}
-        recurrent = (".recurrent.",)
+        recurrent: tuple[str, ...] = (".recurrent.",)
         if not options.plastic_inputs:  # which share a matrix with the recurrent ones
             recurrent += (".plasticity.W", ".plasticity.bias")
         for name, parameter in self.network.named_parameters():

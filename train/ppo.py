@@ -23,7 +23,7 @@ network's memory go on: what comes after it has nothing to do with what led to i
 | r_t            | reward, or its sign, where the game says so         | -     | -      | -       |
 | discount       | worth of the next step's reward                     | 1     | 0 to 1 | 0.99    |
 | trace          | share of the next advantage (GAE's lambda)          | 1     | 0 to 1 | 0.95    |
-| policy_clip, c | how far the policy moves in a stretch               | 1     | > 0    | 0.2     |
+| policy_clip, c | how far the policy moves in a stretch               | 1     | (0, 1) | 0.2     |
 | value_weight   | weight of the value's error                         | 1     | >= 0   | 0.5     |
 | entropy_weight | weight of the entropy, which keeps a player curious | 1     | >= 0   | 0.01    |
 | passes         | times that every step is learned from               | 1     | >= 1   | 3       |
@@ -57,7 +57,6 @@ from srnn.datasets.games import Games, GameSet
 from ._torchrl import ClipPPOLoss, generalized_advantage_estimate
 from .build import Network
 from .config import Experiment
-from .errors import ConfigError
 from .game_scores import GameScores
 from .games_env import GamesEnv
 from .learner import Learner
@@ -165,14 +164,15 @@ class PPO(Learner):
 
     def _begin(self) -> None:
         """Begin the first games, or go on with those of a checkpoint."""
-        if self._positions is not None:
-            position = self._positions[self._process]
-            self.games.restore(position["games"])
-            self.player.remember(position["state"])
-            self._scored = position["scored"]
-            self._draws.set_state(position["draws"])
-            self._positions = None
-        self.now = self.env.reset()
+        if self._positions is None:
+            self.now = self.env.reset()
+            return
+        position, self._positions = self._positions[self._process], None
+        self.games.restore(position["games"])
+        self.player.remember(position["state"])
+        self._scored = position["scored"]
+        self._draws.set_state(position["draws"])
+        self.now = self.env.go_on()
 
     def _finish_games(self, played: TensorDictBase) -> Tensor:
         """Add up what a stretch paid; returns the scores of the games that ended in it."""
@@ -230,7 +230,8 @@ class PPO(Learner):
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """Play the validation games; nothing is drawn from the training's random numbers."""
         seeds, _ = batch
-        self.scores.update(play_games(self.network, self.set, seeds.tolist()).scores)
+        played = play_games(self.network, self.set, seeds.tolist())
+        self.scores.update(played.scores.to(self.device))  # where processes exchange them
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add where the games of every process are, and what the network remembers of them."""
@@ -249,11 +250,6 @@ class PPO(Learner):
         """Take the games' position, to go on from with the next batch."""
         super().on_load_checkpoint(checkpoint)
         self._positions = checkpoint.get("games")
-        if isinstance(self._positions, dict):
-            raise ConfigError(
-                "The run was begun by an earlier srnn, whose games this one cannot go on with: "
-                "start a new run."
-            )
 
     def note(self) -> str:
         """Say how fast it went since the last note: steps of games in a second of training."""

@@ -151,6 +151,21 @@ def test_a_time_limit_is_no_end():
     assert (moved.truncated.tolist(), moved.terminated.tolist()) == ([True], [False])
 
 
+@pytest.mark.parametrize(
+    ("game", "actions", "earliest"), [("breakout", "minimal", 1), ("freeway", "minimal", 0)]
+)
+def test_a_game_waits_for_up_to_29_frames_of_which_fire_is_the_first(game, actions, earliest):
+    """Freeway knows no FIRE; of a game that does, a frame at least has gone by."""
+    from srnn.datasets.atari import WHOLE, _emulator, actions_of
+
+    emulator = _emulator(game, 8, actions_of(game, actions), 0.0, size=WHOLE.size, frames=2)
+    waited = []
+    for first in range(0, 160, 8):
+        _, info = emulator.reset(seed=np.arange(first, first + 8))
+        waited += info["episode_frame_number"].tolist()
+    assert (min(waited), max(waited)) == (earliest, 29)
+
+
 # ---------------------------------------------------------------------------- what is seen
 
 
@@ -253,7 +268,10 @@ def test_no_two_parts_or_tasks_share_a_game():
         ("atari:breakout", {"actions": "few"}, "actions must be minimal or full for breakout"),
         ("pong", {"screen": "half"}, "screen must be playfield or whole for pong, not 'half'"),
         ("atari:breakout", {"screen": "playfield"}, "screen must be whole for breakout"),
+        ("pong", {"observation": ["events"]}, "observation must be one of .*, not \\['events'\\]"),
         ("pong", {"sticky": 1.0}, "sticky must be a probability below 1"),
+        ("pong", {"sticky": -0.1}, "sticky must lie between 0 and 1, not at -0.1"),
+        ("pong", {"sticky": "often"}, "sticky must be a number, not 'often'"),
         ("pong", {"steps": 0}, "steps"),
         ("pong", {"task_seed": 8}, "task_seed must be below 8"),
         ("gym:Nowhere-v1", {}, "gymnasium has no environment 'Nowhere-v1'"),

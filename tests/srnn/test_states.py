@@ -8,13 +8,14 @@ import pytest
 import snntorch as snn
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import srnn
 from srnn import SRNN
 from srnn.baselines import GRU, LSTM, RNN
 from srnn.fast_weights import FastWeights
 from srnn.neurons import ALIF, RALIF
-from srnn.states import tensors, with_tensors
+from srnn.states import select, tensors, with_tensors
 from srnn.stpn import STPN
 
 OURS = [
@@ -141,6 +142,16 @@ def test_some_sequences_are_taken_out_of_a_state(make):
     for chosen in (torch.tensor([2, 0]), torch.tensor([1])):
         some, _ = net(x[4:, chosen], net.select_state(record.state, chosen))
         torch.testing.assert_close(some, net(x[4:], record.state)[0][:, chosen])
+
+
+def test_places_may_lie_on_another_device_than_the_state():
+    """No device is needed: fake tensors say where theirs would be, and refuse what it would."""
+    with FakeTensorMode():
+        places = torch.tensor([2, 0])
+        state = torch.empty(3, 5, device="cuda"), (torch.empty(3, 4, device="cuda"), None)
+        one, (other, nothing) = select(state, places)
+    assert (one.shape, other.shape, nothing) == ((2, 5), (2, 4), None)
+    assert one.device.type == other.device.type == "cuda"
 
 
 @pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)

@@ -1,5 +1,7 @@
 """srnn-watch: a film of a game, and what has none."""
 
+import sys
+
 import pytest
 
 from .players import TINY
@@ -31,6 +33,22 @@ def test_what_cannot_be_watched(train, capsys, tmp_path):
 
     folder = train("--hidden", "4")
     assert watch([str(folder), "--game-number", "4"]) == 2
-    assert "--game-number must be below 4; got 4." in capsys.readouterr().err
+    assert "--game-number must be 0 to 3; got 4." in capsys.readouterr().err
+    assert watch([str(folder), "--game-number", "-1"]) == 2
+    assert "--game-number must be 0 to 3; got -1." in capsys.readouterr().err
     assert watch([str(tmp_path)]) == 2
     assert "There is no run in" in capsys.readouterr().err
+
+
+def test_what_cannot_be_shown_is_said_in_one_sentence(train, refused, monkeypatch):
+    """And leaves no film behind."""
+    from srnn.train.main import watch
+
+    folder = train("--hidden", "4")
+    monkeypatch.setitem(sys.modules, "pygame", None)
+    sentence = refused(folder, command=watch, tiny=lambda *flags: [*map(str, flags)])
+    assert sentence == (
+        "CartPole-v1 cannot be shown: pygame is not installed, run "
+        '`pip install "gymnasium[classic-control]"`.'
+    )
+    assert not (folder / "plots" / "game0.gif").exists()

@@ -29,6 +29,40 @@ def test_a_game_that_ended_makes_room_and_says_so():
     assert stretch["next", "observation"][stretch["next", "done"][..., 0]].abs().amax(1).min() > 0.1
 
 
+def test_a_reset_begins_new_games():
+    """So that one rollout is as good as the next, as algorithms of torchrl have it."""
+    torch.manual_seed(0)
+    env = env_of(3)
+    lengths, begun = [], []
+    for _ in range(3):
+        rollout = env.rollout(100)
+        assert rollout["began"][:, 0].all()
+        assert not rollout["began"][:, 1:].any()
+        assert rollout["observation"][:, 0].abs().max() <= 0.05  # where CartPole begins
+        lengths.append(rollout.shape[1])
+        begun.append(env.games.seeds.tolist())
+    assert min(lengths) > 5
+    assert begun == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    env.reset()
+    assert torch.equal(env.reset()["observation"], env.reset()["observation"])  # not played yet
+    assert env.games.seeds.tolist() == [9, 10, 11]
+
+
+def test_going_on_begins_no_game():
+    env, twin = env_of(2), env_of(2)
+    for _ in range(2):  # too short for a pole to fall
+        now = env.rollout(4, auto_reset=False, tensordict=env.go_on())
+    twin.games.restore(env.games.position())
+    seen = twin.go_on()
+    assert env.games.steps.tolist() == twin.games.steps.tolist() == [8, 8]
+    assert torch.equal(seen["observation"], now["next", "observation"][:, -1])
+    assert not seen["began"].any()
+    new = twin.reset()
+    assert set(new.keys()) == set(seen.keys())
+    assert new["began"].all()
+    assert twin.games.seeds.tolist() == [2, 3]
+
+
 # ------------------------------------------------------------------------ the state of a player
 
 

@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -106,6 +107,9 @@ def test_ctrl_c_saves_and_the_run_goes_on(train, tiny, tmp_path, monkeypatch):
         (("--encoder", "dense(4)"), "--encoder stands before an rnn, gru, lstm, stpn or m-stpn"),
         (("--model", "lstm", "--encoder", "conv(4@3s1)"), "needs inputs with a height and a width"),
         (("--model", "lstm", "--ticks", "2"), "--ticks is a setting of spiking networks"),
+        (("--policy-clip", "1.5"), "--policy-clip must be above 0 and below 1; got 1.5."),
+        (("--policy-clip", "1"), "--policy-clip must be above 0 and below 1; got 1.0."),
+        (("--policy-clip", "0"), "--policy-clip must be above 0 and below 1; got 0.0."),
     ],
 )
 def test_flags_without_a_meaning(flags, sentence, tiny, capsys):
@@ -113,6 +117,17 @@ def test_flags_without_a_meaning(flags, sentence, tiny, capsys):
 
     assert command(tiny(*flags, "--name", "run")) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_an_environment_that_shows_what_is_no_number(refused, monkeypatch):
+    from gymnasium.envs.classic_control import CartPoleEnv
+
+    outcome = np.array([0.1, np.inf, np.nan, 0.1]), 1.0, False, False, {}
+    monkeypatch.setattr(CartPoleEnv, "step", lambda self, action: outcome)
+    assert refused("--name", "run") == (
+        "CartPole-v1 gave an observation of which channel 1 is inf: mend the environment, or wrap "
+        "it in one that shows finite numbers alone."
+    )
 
 
 @pytest.mark.parametrize("module", ["torchrl.data", "gymnasium"])
@@ -150,15 +165,6 @@ def test_a_spiking_network_learns_to_balance_a_pole(tmp_path):
     assert train([*flags, "--run-dir", str(tmp_path), "--name", "run"]) == 0
     summary = json.loads((tmp_path / CARTPOLE / "run" / "summary.json").read_text())
     assert summary["test"]["score"] > 100
-
-
-def test_a_run_scores_again_as_it_was_scored(train, capsys):
-    from srnn.train.main import evaluate
-
-    folder = train("--hidden", "8")
-    summary = json.loads((folder / "summary.json").read_text())
-    assert evaluate([str(folder), "--games", "4"]) == 0
-    assert f"{summary['test']['score']:.2f}" in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------- comparisons
