@@ -25,7 +25,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from .errors import ConfigError, Stopped
 from .metrics_csv import MetricsCSV
 from .processes import gathered
-from .run_folder import write_atomically
+from .run_folder import RunFolder, write_atomically
 from .stage import Stage
 
 _DAMAGED = (
@@ -75,6 +75,28 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ) from None
     except (*_DAMAGED, OSError):
         raise ConfigError(f"The checkpoint {path} is damaged or no checkpoint of srnn.") from None
+
+
+def check_goes_on(run: RunFolder, epochs: int) -> None:
+    """Check, before anything of it is changed, that a run can go on from its last checkpoint.
+
+    Args:
+        run: the run.
+        epochs: how many it is to have.
+
+    Raises:
+        ConfigError: if there is no checkpoint; if it has begun more epochs; if its table lacks
+            rows.
+    """
+    checkpoint = read_checkpoint(run.last)
+    begun = checkpoint["epoch"] + 1
+    if epochs < begun:
+        raise ConfigError(
+            f"The run {run.path} has come to epoch {begun} already, and cannot end after "
+            f"{epochs}: leave --epochs out, or start a new run."
+        )
+    saved = checkpoint["callbacks"][Checkpoints.__qualname__]
+    MetricsCSV(run.metrics, ()).check_holds(saved["metrics_bytes"])
 
 
 def random_states() -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """One run from its settings to its report: the order of events, each of which lives elsewhere."""
 
+import itertools
 import logging
 import os
 import time
 import warnings
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from srnn.datasets import Info, Splits
 
 from . import plots, wandb_log
 from .build import build_data, build_network
+from .checkpoints import check_goes_on
 from .config import Experiment
 from .console import Console, counted, duration, first_process, percent, with_caveat
 from .device import device_and_reason
@@ -24,7 +28,7 @@ from .fit import Fitted, fit
 from .header import print_header
 from .look import look_at
 from .report import SCORE_TITLES, how_retrained, score_rows, write_report
-from .run_folder import RunFolder, commit
+from .run_folder import RunFolder, commit, naming
 from .sizing import learned_parameters, matched
 from .stage import choosing, retraining
 from .tasks import task_of
@@ -64,11 +68,12 @@ def run(experiment: Experiment, resumed: RunFolder | None, console: Console) -> 
         NotFiniteError: when a loss, gradient or weight became NaN.
         OSError: when the disk is full or the folder cannot be written.
     """
-    trained = _train(experiment, resumed, console)
-    try:
-        return _finish(trained, console)
-    finally:
-        _part_from_others()
+    with ExitStack() as until_the_end:
+        trained = _train(experiment, resumed, console, until_the_end)
+        try:
+            return _finish(trained, console)
+        finally:
+            _part_from_others()
 
 
 def run_untested(
@@ -89,17 +94,21 @@ def run_untested(
     Raises:
         The same as :func:`run`.
     """
-    trained = _train(experiment, resumed, console)
-    (fitted,) = trained.stages
-    summary = _outcome(trained, None)
-    for logger in trained.wandb:
-        logger.experiment.finish()
-    fitted.stage.run.write_summary(summary)
+    with ExitStack() as until_the_end:
+        trained = _train(experiment, resumed, console, until_the_end)
+        (fitted,) = trained.stages
+        summary = _outcome(trained, None)
+        fitted.stage.run.write_summary(summary)
     return summary
 
 
-def _train(experiment: Experiment, resumed: RunFolder | None, console: Console) -> _Trained:
-    """Go through the stages of a run, up to its test."""
+def _train(
+    experiment: Experiment,
+    resumed: RunFolder | None,
+    console: Console,
+    until_the_end: ExitStack,
+) -> _Trained:
+    """Go through the stages of a run, up to its test, in a folder that nobody else may train."""
     _quieten_lightning()
     splits = build_data(experiment)
     if resumed is None:
@@ -112,11 +121,14 @@ def _train(experiment: Experiment, resumed: RunFolder | None, console: Console) 
             f"{processes} processes validate on at least one each, and there are "
             f"{len(splits.valid)} to validate on: use fewer --devices, or a larger validation set."
         )
-    if resumed is not None:
-        check_fits(network, resumed.last)
-        resumed.check_drawn(splits.train.drawn)
     device = device_and_reason(experiment.accelerator, experiment.devices)
     folder = resumed or _new_folder(experiment)
+    if first_process():
+        until_the_end.enter_context(folder.held())
+    if resumed is not None:
+        check_fits(network, resumed.last)
+        check_goes_on(resumed, experiment.epochs)
+        resumed.check_drawn(splits.train.drawn)
     stage = choosing(experiment, splits, folder)
     print_header(
         console,
@@ -129,6 +141,9 @@ def _train(experiment: Experiment, resumed: RunFolder | None, console: Console) 
         folder=folder.path,
     )
     wandb = wandb_log.start(experiment, folder, splits.info.caveat)
+    # Also where the training fails, since another in this process would go on with its curves.
+    for logger in wandb if first_process() else []:
+        until_the_end.push(partial(wandb_log.end, logger))
     if first_process():
         folder.write_config(experiment)
         folder.summary.unlink(missing_ok=True)  # of a finished run that goes on
@@ -264,15 +279,28 @@ def _new_folder(experiment: Experiment) -> RunFolder:
         if name is None:
             raise ConfigError("Processes that start by themselves need a --name that all know.")
         return RunFolder(folders / name)
-    new = f"{default_name(experiment)}-seed{experiment.seed}"
-    folder = RunFolder(folders / (experiment.name or new))
+    folder = RunFolder(folders / experiment.name) if experiment.name else None
+    folder = folder or _reserved(folders, experiment)
     os.environ[_RUN_NAME] = folder.path.name
+    if experiment.name is None:
+        return folder
     killed_early = experiment.resume == "auto" and not (folder.resumable() or folder.finished())
     if folder.path.exists() and not killed_early:
         advice = "it has finished" if folder.finished() else "go on with it by --resume auto"
         raise ConfigError(
             f"The run {folder.path} exists already ({advice}): choose another --name for a new one."
         )
+    return folder
+
+
+def _reserved(folders: Path, experiment: Experiment) -> RunFolder:
+    """Make a folder that is named after the network, the time and the seed, as no other is."""
+    name = f"{default_name(experiment)}-seed{experiment.seed}"
+    for suffix in itertools.chain([""], map("-{}".format, itertools.count(2))):
+        folder = RunFolder(folders / f"{name}{suffix}")
+        with naming(folder.path), suppress(FileExistsError):
+            folder.path.mkdir(parents=True)
+            break  # otherwise it is that of a run which began within the same second
     return folder
 
 

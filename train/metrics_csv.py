@@ -68,9 +68,8 @@ class MetricsCSV(Logger):
         """Length of the table in bytes."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    @rank_zero_only
-    def cut(self, size: int) -> None:
-        """Cut the table back to a length in bytes that :meth:`size` returned.
+    def check_holds(self, size: int) -> None:
+        """Check that the table is as long as it was, in bytes, when a checkpoint was written.
 
         Raises:
             ConfigError: if rows are missing.
@@ -80,6 +79,15 @@ class MetricsCSV(Logger):
                 f"{self.path} is missing or shorter than when the checkpoint was written: put the "
                 "whole file back, or start a new run."
             )
+
+    @rank_zero_only
+    def cut(self, size: int) -> None:
+        """Cut the table back to a length in bytes that :meth:`size` returned.
+
+        Raises:
+            ConfigError: if rows are missing.
+        """
+        self.check_holds(size)
         os.truncate(self.path, size)
 
     def _append(self, row: Sequence[str]) -> None:

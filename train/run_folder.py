@@ -14,7 +14,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,11 @@ import yaml
 
 from .config import Experiment
 from .errors import ConfigError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 CONFIG = "config.yaml"
 DRAWN = "drawn.json"
@@ -75,10 +80,12 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a file of a run.
 
     Raises:
-        ConfigError: if it is damaged.
+        ConfigError: if it is damaged, or cannot be read.
     """
     try:
         return json.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}).") from None
     except ValueError:
         raise ConfigError(f"{path} is damaged: delete the run, or bring the file back.") from None
 
@@ -123,6 +130,30 @@ class RunFolder:
     def report(self) -> Path:
         """The result, for reading."""
         return self.path / "report.md"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training this run during the block.
+
+        The folder is made, and is gone again if nothing was put into it. Where a file system has no
+        locks nobody is kept away.
+
+        Raises:
+            ConfigError: if another process has the run.
+            OSError: if the folder cannot be made.
+        """
+        with naming(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        lock = _lock(self.path)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                _held.discard(lock)
+                os.close(lock)
+            with suppress(OSError):  # one that is not empty stays
+                self.path.rmdir()
+                self.path.parent.rmdir()
 
     def resumable(self) -> bool:
         """Whether there is a run here with a checkpoint to go on from."""
@@ -184,6 +215,38 @@ class RunFolder:
         write_atomically(self.summary, json.dumps(summary, indent=2) + "\n")
 
 
+_held: set[int] = set()
+"""Locks of this process, as file descriptors."""
+
+
+def _let_go() -> None:
+    """In a process that was forked, as a loader's worker is: it may outlive the one that trains."""
+    while _held:
+        os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
+
+def _lock(folder: Path) -> int | None:
+    if fcntl is None:
+        return None
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise ConfigError(
+            f"The run {folder} is being trained by another process: wait for it, or give a new run "
+            "another --name."
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+    _held.add(lock)
+    return lock
+
+
 def newest_unfinished(runs: Path) -> RunFolder | None:
     """Return the run under a folder that was checkpointed last and has not finished, if any."""
     folders = [RunFolder(path.parent.parent) for path in runs.glob("*/checkpoints/last.ckpt")]
@@ -194,18 +257,13 @@ def newest_unfinished(runs: Path) -> RunFolder | None:
 def commit() -> str:
     """Return the commit of the code that runs, with a + if it was changed since; or "unknown"."""
     here = Path(__file__).resolve().parent
-    command = [
-        "git",
-        "-C",
-        str(here),
-        "describe",
-        "--always",
-        "--dirty=+",
-        "--abbrev=9",
-        "--exclude=*",
-    ]
+    # An installed copy may lie within another repository, which knows nothing of this file.
+    ours = ["ls-files", "--error-unmatch", Path(__file__).name]
+    described = ["describe", "--always", "--dirty=+", "--abbrev=9", "--exclude=*"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        for arguments in (ours, described):
+            command = ["git", "-C", str(here), *arguments]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return done.stdout.strip()

@@ -20,7 +20,7 @@ def run_seeds(experiment: Experiment, console: Console) -> dict[str, Any]:
     """Run an experiment once for every seed, and write a table of all.
 
     The runs are called NAME-seed0, NAME-seed1, ...; with ``--resume auto`` those that have finished
-    are taken as they are, and one that was stopped goes on.
+    are taken as they are, and one that was stopped, or that is to have more epochs now, goes on.
 
     Args:
         experiment: the settings, with the first seed and the number of seeds.
@@ -33,19 +33,28 @@ def run_seeds(experiment: Experiment, console: Console) -> dict[str, Any]:
         experiment = matched(experiment, build_data(experiment).info)
     name = experiment.name or default_name(experiment)
     folders = Path(experiment.run_dir) / experiment.dataset
+    seeds = range(experiment.seed, experiment.seed + experiment.seeds)
+    singles = {
+        seed: replace(experiment, seed=seed, seeds=1, name=f"{name}-seed{seed}") for seed in seeds
+    }
+    earlier = {}
+    if experiment.resume == "auto":
+        every = {seed: RunFolder(folders / f"{name}-seed{seed}") for seed in seeds}
+        earlier = {
+            s: folder for s, folder in every.items() if folder.resumable() or folder.finished()
+        }
+    # Before any is trained, and not after hours of those that come first.
+    saved = {seed: folder.read_config() for seed, folder in earlier.items()}
+    for seed, settings in saved.items():
+        refuse_changes(settings, singles[seed])
     results = {}
-    for seed in range(experiment.seed, experiment.seed + experiment.seeds):
-        single_name = f"{name}-seed{seed}"
-        single = replace(experiment, seed=seed, seeds=1, name=single_name)
-        folder = RunFolder(folders / single_name)
-        again = experiment.resume == "auto"
-        if again and (folder.finished() or folder.resumable()):
-            refuse_changes(folder.read_config(), single)
-        if again and folder.finished():
+    for seed, single in singles.items():
+        folder = earlier.get(seed)
+        if folder and folder.finished() and saved[seed].epochs == single.epochs:
             results[seed] = folder.read_summary()
             continue
         try:
-            results[seed] = run(single, folder if again and folder.resumable() else None, console)
+            results[seed] = run(single, folder, console)
         except Stopped as stopped:
             place = str(stopped).split(";")[0]
             raise Stopped(

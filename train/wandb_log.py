@@ -1,6 +1,6 @@
 """Weights & Biases: a run's settings, metrics, result and plots, on the server or in its folder."""
 
-import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from .config import Experiment
 from .console import first_process
 from .errors import ConfigError
 from .evaluation import Evaluation
-from .run_folder import RunFolder, commit
+from .run_folder import RunFolder, commit, write_atomically
 
 
 def start(experiment: Experiment, folder: RunFolder, caveat: str) -> list[WandbLogger]:
@@ -26,16 +26,12 @@ def start(experiment: Experiment, folder: RunFolder, caveat: str) -> list[WandbL
     """
     if experiment.wandb == "off":
         return []
-    group = experiment.wandb_group
-    names = [experiment.dataset, *([] if group is None else [group]), folder.path.name]
     try:
         logger = WandbLogger(
             project=experiment.wandb_project,
             name=f"{experiment.dataset}/{folder.path.name}",
-            group=group,
-            # The same id when a run is resumed, so that its curves go on.
-            # W&B forbids colons in it, which the data sets of tonic have in their names.
-            id=re.sub("[^a-zA-Z0-9_.-]", "-", "-".join(names)),
+            group=experiment.wandb_group,
+            id=_id_of(folder),
             save_dir=folder.path,
             offline=experiment.wandb == "offline",
             resume="allow",
@@ -55,13 +51,26 @@ def start(experiment: Experiment, folder: RunFolder, caveat: str) -> list[WandbL
     return [logger]
 
 
+def _id_of(folder: RunFolder) -> str | None:
+    """By which W&B knows a run: kept in its folder, so that the curves of a resumed run go on.
+
+    Names would do for one folder alone: the same name is free in another, and on other machines.
+    """
+    if not first_process():  # which is the only one that W&B hears of
+        return None
+    path = folder.path / "wandb" / "id"
+    if not path.is_file():
+        write_atomically(path, secrets.token_hex(8))
+    return path.read_text()
+
+
 def prefixed(loggers: Sequence[WandbLogger], prefix: str) -> list[WandbLogger]:
     """Return loggers to the same runs with a prefix to the metrics, for batches counted anew."""
     return [WandbLogger(experiment=logger.experiment, prefix=prefix) for logger in loggers]
 
 
 def finish(logger: WandbLogger, folder: RunFolder, tested: Evaluation, caveat: str) -> None:
-    """Add the result and its plots, and close the run."""
+    """Add the result and its plots."""
     import wandb
 
     run = logger.experiment
@@ -69,4 +78,8 @@ def finish(logger: WandbLogger, folder: RunFolder, tested: Evaluation, caveat: s
         run.summary[f"test/{name}"] = value
     run.summary["caveat"] = caveat
     run.log({f"plots/{p.stem}": wandb.Image(str(p)) for p in sorted(folder.plots.glob("*.png"))})
-    run.finish()
+
+
+def end(logger: WandbLogger, kind: type[BaseException] | None, *error: object) -> None:
+    """Close the run, as a failed one if something was raised."""
+    logger.experiment.finish(exit_code=int(kind is not None))

@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from srnn.train import main
+from srnn.train import experiment, main
 from srnn.train.checkpoints import read_checkpoint
 from srnn.train.errors import ConfigError
 from srnn.train.module import SequenceClassifier
+from srnn.train.run_folder import RunFolder
 
 NAN = float("nan")
 
@@ -90,9 +91,46 @@ def test_no_checkpoint_yet(train, evaluation_refused):
 def test_a_table_that_is_gone(train, refused):
     folder = train("--epochs", 1, "--schedule", "constant")
     (folder / "metrics.csv").unlink()
+    before = contents(folder)
     assert refused("--resume", folder, "--epochs", 2).startswith(
         f"{folder / 'metrics.csv'} is missing or shorter than when the checkpoint was written"
     )
+    assert contents(folder) == before
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_run_has_more_epochs_already(epochs, train, refused):
+    folder = train("--epochs", 3, "--schedule", "constant")
+    before = contents(folder)
+    assert refused("--resume", folder, "--epochs", epochs) == (
+        f"The run {folder} has come to epoch 3 already, and cannot end after {epochs}: leave "
+        "--epochs out, or start a new run."
+    )
+    assert contents(folder) == before
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(train, refused):
+    folder = train("--epochs", 1, "--schedule", "constant")
+    before = contents(folder)
+    with RunFolder(folder).held():
+        assert refused("--resume", folder, "--epochs", 2) == (
+            f"The run {folder} is being trained by another process: wait for it, or give a new run "
+            "another --name."
+        )
+    assert contents(folder) == before
+
+
+def test_runs_that_begin_within_a_second_have_folders_of_their_own(tiny, without_plots, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "default_name", lambda _: "ralif")
+        for _ in range(3):
+            assert main.train(tiny("--epochs", 1)) == 0
+    names = {path.name for path in (tmp_path / "recall").iterdir()}
+    assert names == {"ralif-seed0", "ralif-seed0-2", "ralif-seed0-3"}
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Files of a run: written whole or not at all, and read back."""
 
 import os
+import subprocess
 
 import pytest
 
+from srnn.train import run_folder
 from srnn.train.config import Experiment
 from srnn.train.errors import ConfigError
 from srnn.train.metrics_csv import MetricsCSV, read_metrics
@@ -110,3 +112,54 @@ def test_another_draw_of_the_task_is_noticed(tmp_path):
     folder.check_drawn({"permutation": [2, 0, 1]})
     with pytest.raises(ConfigError, match="another draw of the task"):
         folder.check_drawn({"permutation": [0, 1, 2]})
+
+
+# ------------------------------------------------------------------------------- one at a time
+
+
+def test_a_folder_is_held_by_one(tmp_path):
+    folder = RunFolder(tmp_path / "recall" / "run")
+    with folder.held():
+        with pytest.raises(ConfigError, match="is being trained by another process"):
+            folder.held().__enter__()
+        with RunFolder(tmp_path / "recall" / "other").held():
+            pass
+        assert [path.name for path in (tmp_path / "recall").iterdir()] == ["run"]
+    assert not list(tmp_path.iterdir())  # nothing was put there
+    with folder.held():
+        (folder.path / "config.yaml").touch()
+    assert (folder.path / "config.yaml").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_worker_that_outlives_its_run_does_not_hold_the_folder(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    listens, tells = os.pipe()
+    with folder.held():
+        worker = os.fork()
+        if not worker:
+            os.close(tells)
+            os.read(listens, 1)  # until the test is over
+            os._exit(0)
+    try:
+        with folder.held():
+            pass
+    finally:
+        os.close(tells)
+        os.waitpid(worker, 0)
+        os.close(listens)
+
+
+def test_an_installed_copy_within_another_repository_has_no_commit(tmp_path, monkeypatch):
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "theirs"], check=True)
+    installed = tmp_path / "lib" / "run_folder.py"
+    installed.parent.mkdir()
+    installed.touch()
+    monkeypatch.setattr(run_folder, "__file__", str(installed))
+    assert run_folder.commit() == "unknown"
+    subprocess.run([*git, "add", str(installed)], check=True)
+    assert len(run_folder.commit()) >= 9

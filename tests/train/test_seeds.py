@@ -71,3 +71,19 @@ def test_resumed_after_the_first(several, tiny, monkeypatch, refused, tmp_path):
     again = several("--resume", "auto")  # all have finished
     assert again == resumed
     assert "cannot go on with 0.1" in refused(*FLAGS, "--resume", "auto", "--lr", 0.1)
+
+
+def test_seeds_that_have_finished_go_on_where_there_are_to_be_more_epochs(several, tiny, tmp_path):
+    constant = ("--schedule", "constant")
+    assert command(tiny(*constant, "--epochs", 1, "--seed", 3, "--name", "several-seed3")) == 0
+    summaries, _ = several(*constant, "--resume", "auto", "--epochs", 2)
+    assert [summary["epochs"] for summary in summaries] == [2, 2]
+
+
+def test_all_seeds_are_looked_at_before_the_first_is_trained(
+    tiny, refused, without_plots, tmp_path
+):
+    other = ("--epochs", 1, "--seed", 4, "--name", "several-seed4", "--lr", 0.1)
+    assert command(tiny(*other)) == 0
+    assert "cannot go on with" in refused(*FLAGS, "--resume", "auto")
+    assert {path.name for path in (tmp_path / "recall").iterdir()} == {"several-seed4"}

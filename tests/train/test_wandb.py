@@ -64,3 +64,43 @@ def test_offline_run(offline, caveat):
     accuracy = json.loads((offline / "summary.json").read_text())["test"]["accuracy"]
     assert summary["test/accuracy"] == accuracy
     assert any(name.startswith("plots/raster") for row in history for name in row)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_resumed_run_goes_on_under_its_id_and_no_other_has_it(
+    tiny, without_plots, tmp_path, monkeypatch
+):
+    from srnn.train.main import train
+
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    flags = ("--wandb", "offline", "--schedule", "constant", "--name", "run", "--epochs")
+    assert train(tiny(*flags, 1)) == 0
+    assert train(tiny(*flags, 2, "--resume", "auto", "--wandb-group", "other")) == 0
+    assert train([*tiny(*flags, 1), "--run-dir", str(tmp_path / "elsewhere")]) == 0
+    ids = {}
+    for path in tmp_path.glob("**/*.wandb"):
+        ids[path] = {r.run.run_id for r in records(path) if r.run.run_id}
+    own = [ids[path] for path in ids if path.is_relative_to(tmp_path / "recall")]
+    (other,) = (ids[path] for path in ids if path.is_relative_to(tmp_path / "elsewhere"))
+    assert len(own) == 2
+    assert own[0] == own[1] != other
+    assert len(own[0]) == 1
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_run_that_fails_is_closed(tiny, tmp_path, monkeypatch):
+    """Otherwise the next one in the process would go on with its curves."""
+    import wandb
+
+    from srnn.train import experiment
+    from srnn.train.errors import NotFiniteError
+    from srnn.train.main import train
+
+    def fails(*args, **options):
+        assert wandb.run is not None
+        raise NotFiniteError("Numbers stopped being finite.")
+
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.setattr(experiment, "fit", fails)
+    assert train(tiny("--wandb", "offline", "--name", "run")) == 1
+    assert wandb.run is None
