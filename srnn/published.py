@@ -8,6 +8,7 @@ steps for all neurons, adaptation strength 1.8 for the output neurons, whose ada
 b_0.
 """
 
+import struct
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -31,11 +32,18 @@ _SHAPES = {
 }
 
 
+UNREADABLE = (
+    *(RuntimeError, EOFError, UnpicklingError, ValueError, LookupError, TypeError),
+    *(AttributeError, struct.error),
+)
+"""What torch.load raises for a file that is no checkpoint, or one of something else."""
+
+
 def _read(path: str | Path) -> dict[str, Tensor]:
     """Read the published state dict, and nothing else."""
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError) as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"{path} is not the published ECG network: torch cannot read it."
         ) from error

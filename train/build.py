@@ -89,7 +89,10 @@ def build_network(experiment: Experiment, info: Info) -> Network:
             "later: leave --tbptt out."
         )
     if experiment.burn_in and experiment.readout in ("last", "stream"):
-        raise ConfigError(f"--readout {experiment.readout} sums nothing: leave --burn-in out.")
+        raise ConfigError(
+            f"--readout {experiment.readout} sums nothing, which --burn-in {experiment.burn_in}, "
+            "typed or of a recipe, could leave out: give --burn-in 0."
+        )
     if experiment.burn_in >= info.steps:
         raise ConfigError(
             f"--burn-in {experiment.burn_in} leaves nothing of sequences of {info.steps} steps."
@@ -157,15 +160,24 @@ def _synapses(kind: type[Plasticity], options: dict[str, Any]) -> dict[str, Any]
     return options
 
 
+_WITHOUT = {"plastic_inputs": "--plastic-inputs false", "synapses": "no --synapses"}
+
+
 def _plasticity(experiment: Experiment) -> dict[str, Any]:
     """The options of a spiking network that make its synapses plastic."""
     if experiment.plasticity == "none":
         for name in ("plastic_inputs", "synapses"):
             if getattr(experiment, name):
-                raise ConfigError(f"{flag(name)} means plastic synapses: give a --plasticity too.")
+                raise ConfigError(
+                    f"{flag(name)}, typed or of a recipe, means plastic synapses: give a "
+                    f"--plasticity too, or {_WITHOUT[name]}."
+                )
         return {}
     if experiment.feedforward:
-        raise ConfigError("--plasticity is one of the recurrent synapses: leave --feedforward out.")
+        raise ConfigError(
+            "--plasticity, typed or of a recipe, is one of the recurrent synapses: leave "
+            "--feedforward out, or give --plasticity none."
+        )
     kind = _PLASTICITY[experiment.plasticity]
     return {
         "plasticity": partial(kind, **_synapses(kind, experiment.synapses)),
@@ -210,7 +222,7 @@ def _spiking(experiment: Experiment, info: Info) -> SRNN:
                 outputs,
                 experiment.readout,
                 neuron=output,
-                burn_in=experiment.burn_in,
+                burn_in=experiment.burn_in * experiment.ticks,
             ),
             input_gain=experiment.input_gain,
             recurrent_gain=experiment.recurrent_gain,

@@ -7,7 +7,6 @@ when the run goes on. It is written to a temporary file first and read back with
 """
 
 import io
-import pickle
 import random
 import shlex
 import signal
@@ -22,17 +21,13 @@ import torch
 from lightning.fabric.plugins import CheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from srnn.published import UNREADABLE
+
 from .errors import ConfigError, Stopped
 from .metrics_csv import MetricsCSV
 from .processes import gathered
 from .run_folder import RunFolder, write_atomically
 from .stage import Stage
-
-_DAMAGED = (
-    *(RuntimeError, EOFError, pickle.UnpicklingError, ValueError, LookupError, TypeError),
-    AttributeError,
-)
-"""What torch.load raises for a file that is no checkpoint, or one of something else."""
 
 
 class AtomicCheckpoints(CheckpointIO):
@@ -73,7 +68,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"There is no checkpoint {path}; give the folder of a trained run."
         ) from None
-    except (*_DAMAGED, OSError):
+    except (*UNREADABLE, OSError):
         raise ConfigError(f"The checkpoint {path} is damaged or no checkpoint of srnn.") from None
 
 
@@ -102,12 +97,14 @@ def check_goes_on(run: RunFolder, epochs: int) -> None:
 def random_states() -> dict[str, Any]:
     """Return the states of all random generators, as numbers and tensors only."""
     kind, keys, *rest = np.random.get_state(legacy=True)
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    # Of the device that this process trains on, which another machine may not have.
+    cuda = torch.cuda.get_rng_state() if torch.cuda.is_initialized() else None
     return {
         "python": random.getstate(),
         "numpy": [kind, [int(key) for key in keys], *rest],
         "torch": torch.get_rng_state(),
         "cuda": cuda,
+        "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
     }
 
 
@@ -118,8 +115,10 @@ def restore_random_states(states: dict[str, Any]) -> None:
     kind, keys, *rest = states["numpy"]
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
     torch.set_rng_state(states["torch"].cpu())
-    if states["cuda"]:
-        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+    if states["cuda"] is not None and torch.cuda.is_initialized():
+        torch.cuda.set_rng_state(states["cuda"].cpu())
+    if states.get("mps") is not None and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["mps"].cpu())
 
 
 class Checkpoints(Callback):

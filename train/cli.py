@@ -63,6 +63,12 @@ def _sentence(message: str, flags: Sequence[str]) -> str:
         name, expected, value = match.groups()
         expected = re.sub(r"<class '(\w+)'>", r"\1", expected)
         expected = re.sub(r"typing\.Literal\[(.*)\]", r"one of \1", expected).replace("'", "")
+        # YAML takes on, off, yes and no for these, unless they are quoted.
+        quotes = '; in a file, put it in quotes: "off"' if value in ("True", "False") else ""
+        return f"{flag(name)} expects {expected}, got {value}{quotes}."
+    if match := re.search(r'Parser key "(\w+)".*Subtypes: \[(.*?)\].*Given value: (.*)', text):
+        name, kinds, value = match.groups()
+        expected = " or ".join(re.findall(r"<class '(\w+)'>", kinds)).replace("NoneType", "null")
         return f"{flag(name)} expects {expected}, got {value}."
     return text
 
@@ -182,6 +188,9 @@ def _recipes(arguments: Sequence[str]) -> list[Path]:
     """Find the recipes of a data set and a model; a later one goes before an earlier one."""
     dataset = _value_of("dataset", arguments) or Experiment.dataset
     model = _value_of("model", arguments) or Experiment.model
+    for name, value in {"dataset": dataset, "model": model}.items():
+        if not isinstance(value, str):
+            raise ConfigError(f"{flag(name)} expects a name, got {value!r}.")
     family = dataset.partition(":")[0]
     family = _LIKE.get(family, family)
     return [
@@ -281,6 +290,9 @@ def _parse_with(defaults: list[Path], arguments: list[str]) -> Experiment:
                 hint = f"did you mean {near[0]}?" if near else "see --help for those there are."
                 raise ConfigError(f"{file} has a setting {name!r}, which does not exist; {hint}")
     settings = _parser(defaults).parse_args(arguments).as_dict()
+    for option in fields(Experiment):
+        if settings[option.name] is None and "None" not in str(option.type):
+            raise ConfigError(f"{flag(option.name)} needs a value, got null.")
     return Experiment(**{name: settings[name] for name in _NAMES})
 
 

@@ -44,7 +44,7 @@ class NetworkOptions:
     linear units; conv(16@8s4, 32@4s2) for convolutions with so many channels @ size of the kernel,
     s and the stride."""
     burn_in: int = 0
-    """First steps that the readout leaves out of its sums."""
+    """First steps of the inputs that the readout leaves out of its sums."""
     synapses: dict[str, Any] = field(default_factory=dict)
     """Options of plastic synapses, those of --plasticity, or of --model stpn or m-stpn, for example
     --synapses.recurrent new (see docs/training.md)."""
@@ -192,8 +192,8 @@ class RunOptions:
     precision: Literal["32-true", "64-true", "bf16-mixed"] = "32-true"
     """Floating-point numbers of the training."""
     threads: int = 0
-    """CPU threads; 0 takes the cores that this process may use, shared among its devices and
-    workers."""
+    """CPU threads; 0 takes one where a step of the network is small, else the cores that this
+    process may use, shared among its devices and workers."""
     log_every: int = 20
     """Batches between two rows of metrics.csv."""
     checkpoint_every: int = 100

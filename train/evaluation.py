@@ -1,7 +1,10 @@
 """The result of scoring a network on a set of sequences, and the counting of its spikes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from srnn import Record
@@ -26,6 +29,18 @@ class Evaluation:
     rates: dict[str, float]
     spikes: float
     sequences: int
+
+
+@contextmanager
+def repeatable(network: Network) -> Iterator[None]:
+    """Let what a network draws in the block, such as noise of its devices, be the same every time.
+
+    Torch's own generators are afterwards as they were.
+    """
+    device = next(network.parameters()).device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(0)
+        yield
 
 
 class Firing:

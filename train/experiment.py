@@ -23,7 +23,7 @@ from .config import Experiment
 from .console import Console, counted, duration, first_process, percent, with_caveat
 from .device import device_and_reason
 from .errors import ConfigError
-from .evaluation import Evaluation
+from .evaluation import Evaluation, repeatable
 from .fit import Fitted, fit
 from .header import print_header
 from .look import look_at
@@ -200,7 +200,8 @@ def _finish(trained: _Trained, console: Console) -> dict[str, Any]:
     console.line(f"testing the {which} ...")
     load_weights(network, last.stage.weights)
     network.to(trainer.strategy.root_device)  # Lightning has put it back on the CPU
-    tested = task_of(splits.test).evaluate(network, experiment.batch_size)
+    with repeatable(network):
+        tested = task_of(splits.test).evaluate(network, experiment.batch_size)
     summary = _outcome(trained, tested)
     _draw(folder, splits, stages, tested)
     for logger in trained.wandb:

@@ -13,6 +13,7 @@ from .build import Network
 from .config import Experiment
 from .console import Console, duration
 from .device import training_device
+from .evaluation import repeatable
 from .sizing import learned_parameters
 from .tasks import task_of
 
@@ -120,7 +121,7 @@ def layer_rows(network: Network) -> list[list[str]]:
 def seconds_per_batch(experiment: Experiment, splits: Splits, network: Network) -> float:
     """Time one training batch on a copy of the network, after a first one to warm up.
 
-    No random numbers are drawn and the network is left as it is.
+    The network and torch's random numbers are left as they are.
     """
     device = training_device(experiment.accelerator)
     trial = copy.deepcopy(network).to(device)
@@ -128,7 +129,8 @@ def seconds_per_batch(experiment: Experiment, splits: Splits, network: Network) 
     seconds = 0.0
     for _ in range(2):
         began = time.perf_counter()
-        task.rehearse(trial, experiment)
+        with repeatable(trial):
+            task.rehearse(trial, experiment)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds = time.perf_counter() - began

@@ -108,6 +108,7 @@ class Learner(LightningModule):
 
     Attributes:
         shown: those of the means that tell how well it does, for the lines of progress.
+        rate: learning rate of the weights in the last batch.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Learner(LightningModule):
     ) -> None:
         super().__init__()
         self.shown: tuple[str, ...] = (info.score,)
+        self.rate = options.lr
         self.automatic_optimization = False  # several updates a batch when truncated
         self.network = network
         self.options = options
@@ -164,6 +166,7 @@ class Learner(LightningModule):
             raise NotFiniteError(self._blame(inputs, loss, record))
         self.batches += 1
         scheduler: Any = self.lr_schedulers()
+        self.rate = scheduler.get_last_lr()[0]
         scheduler.step()
 
     def account(

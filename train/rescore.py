@@ -8,6 +8,7 @@ from .build import Network, build_data, build_network
 from .config import Experiment, kind_of_task
 from .console import Console
 from .errors import ConfigError
+from .evaluation import repeatable
 from .report import score_rows
 from .run_folder import RunFolder
 from .tasks import task_of
@@ -47,10 +48,12 @@ def evaluate_run(
         from .rescore_games import score_games
 
         console.line(f"{splits.info.title}: weights of {origin}")
-        return score_games(network, experiment, games, console)
+        with repeatable(network):
+            return score_games(network, experiment, games, console)
     if games is not None:
         raise ConfigError(f"--games: {splits.info.title} is no game; leave the flag out.")
-    tested = task_of(splits.test).evaluate(network, experiment.batch_size)
+    with repeatable(network):
+        tested = task_of(splits.test).evaluate(network, experiment.batch_size)
     console.line(f"{splits.info.title}: {tested.sequences} test sequences, weights of {origin}")
     for title, value in score_rows(tested.scores, splits.info.caveat):
         console.line(f"test {title:18} {value}")

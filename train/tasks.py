@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from srnn import detach
 from srnn.datasets import SequenceDataset, SequenceLoader
 from srnn.datasets.maze_episodes import MazeEpisodes
 
@@ -198,8 +199,14 @@ class Acting:
 
 
 def rehearse_sequences(network: Any, dataset: SequenceDataset, options: Experiment) -> None:
-    """Go through the first batch of a data set, forward and backward."""
+    """Go through the first batch of a data set, forward and backward, in pieces of --tbptt."""
     device = next(network.parameters()).device
     batch = dataset.__getitems__(range(min(options.batch_size, len(dataset))))
     inputs, targets = (tensor.to(device) for tensor in batch)
-    criterion(network(inputs)[0], targets).backward()
+    state = None
+    length = options.tbptt or len(inputs)
+    for start in range(0, len(inputs), length):
+        piece = slice(start, start + length)
+        logits, record = network(inputs[piece], state)
+        criterion(logits, targets[piece] if dataset.info.streaming else targets).backward()
+        state = detach(record.state)

@@ -26,12 +26,16 @@ def start(experiment: Experiment, folder: RunFolder, caveat: str) -> list[WandbL
     """
     if experiment.wandb == "off":
         return []
+    # By which W&B knows a run: kept in its folder, so that the curves of a resumed run go on. Names
+    # would do for one folder alone: the same name is free in another, and on other machines.
+    kept = folder.path / "wandb" / "id"
+    number = kept.read_text() if kept.is_file() else secrets.token_hex(8)
     try:
         logger = WandbLogger(
             project=experiment.wandb_project,
             name=f"{experiment.dataset}/{folder.path.name}",
             group=experiment.wandb_group,
-            id=_id_of(folder),
+            id=number,
             save_dir=folder.path,
             offline=experiment.wandb == "offline",
             resume="allow",
@@ -48,20 +52,8 @@ def start(experiment: Experiment, folder: RunFolder, caveat: str) -> list[WandbL
             )
         except wandb.Error as error:
             raise ConfigError(f"--wandb {experiment.wandb} failed: {error}") from None
+        write_atomically(kept, number)
     return [logger]
-
-
-def _id_of(folder: RunFolder) -> str | None:
-    """By which W&B knows a run: kept in its folder, so that the curves of a resumed run go on.
-
-    Names would do for one folder alone: the same name is free in another, and on other machines.
-    """
-    if not first_process():  # which is the only one that W&B hears of
-        return None
-    path = folder.path / "wandb" / "id"
-    if not path.is_file():
-        write_atomically(path, secrets.token_hex(8))
-    return path.read_text()
 
 
 def prefixed(loggers: Sequence[WandbLogger], prefix: str) -> list[WandbLogger]:

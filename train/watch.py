@@ -119,7 +119,7 @@ class Metrics(Callback):
         row = {
             "epoch": trainer.current_epoch + 1,
             "batch": int(self.module.batches),
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": self.module.rate,
         }
         row |= {_column(name): value for name, value in averages.items()} | more
         self.latest = row

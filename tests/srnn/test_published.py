@@ -77,7 +77,9 @@ def test_another_file_is_refused(tmp_path, content):
         ecg_icons2020(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights at all", b"PK\x03\x04 cut short"])
+@pytest.mark.parametrize(
+    "content", [b"", b"no weights at all", b"PK\x03\x04 cut short", b"(.", b"h\0", b"G"]
+)
 def test_a_file_that_torch_cannot_read_is_refused(tmp_path, content):
     path = tmp_path / "weights.pth"
     path.write_bytes(content)

@@ -48,7 +48,7 @@ from srnn.train import main
         ("--input-gain -1", "--input-gain must be positive; got -1.0."),
         ("--seed 4294967296", "--seed must be below 2**32; got 4294967296."),
         ("--burn-in 24", "--burn-in 24 leaves nothing of sequences of 24 steps."),
-        ("--burn-in 3 --readout last", "--readout last sums nothing: leave --burn-in out."),
+        ("--burn-in 3 --readout last", "--readout last sums nothing, which --burn-in 3, typed or"),
         ("--surrogate triangle(width=0)", "--surrogate 'triangle(width=0)' is unknown"),
         ("--seeds 2 --resume auto", "--resume with --seeds goes with auto and a --name"),
         ("--seeds 2 --devices 2", "--seeds makes one run after another, on one device"),
@@ -84,12 +84,33 @@ def test_wrong_recipe(content, sentence, refused, tmp_path):
         ("lr: fast", "--lr expects float, got fast."),
         ("lr: .nan", "--lr must be positive; got nan."),
         ("lr: .inf", "--lr must be a finite number; got inf."),
+        ("model: [lstm]", "--model expects a name, got ['lstm']."),
+        ("name: 5", "--name expects str or null, got 5."),
+        (
+            "wandb: off",
+            "--wandb expects one of off, offline, online, got False; in a file, put it in quotes: "
+            '"off".',
+        ),
     ],
 )
 def test_wrong_value_in_a_recipe(setting, sentence, refused, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(f"{setting}\n")
     assert refused("--config", recipe) == sentence
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("dataset: 5", "--dataset expects a name, got 5."),
+        ("dataset: [shd]", "--dataset expects a name, got ['shd']."),
+        ("epochs: null", "--epochs needs a value, got null."),
+    ],
+)
+def test_wrong_value_in_a_recipe_alone(setting, sentence, refused, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(f"{setting}\n")
+    assert refused("--config", recipe, tiny=lambda *flags: [*map(str, flags)]) == sentence
 
 
 def test_a_data_folder_that_is_not_there(refused):

@@ -2,6 +2,7 @@
 
 import re
 import signal
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -14,7 +15,9 @@ from srnn.train.build import build_network
 from srnn.train.cli import parse
 from srnn.train.config import Experiment
 from srnn.train.errors import ConfigError
+from srnn.train.evaluation import repeatable
 from srnn.train.sizing import learned_parameters
+from srnn.train.tasks import Naming
 
 BATCH_END = "srnn.train.checkpoints.Checkpoints.on_train_batch_end"
 PLUGINS = {
@@ -105,9 +108,9 @@ def test_the_recipes_of_art_have_about_equal_parameters(model, hidden, parameter
     ("flags", "sentence"),
     [
         ("--plasticity best", "--plasticity expects one of none, hebbian"),
-        ("--plasticity hebbian --feedforward", "--plasticity is one of the recurrent synapses"),
-        ("--plastic-inputs", "--plastic-inputs means plastic synapses: give a --plasticity too."),
-        ("--synapses.clamp 1", "--synapses means plastic synapses: give a --plasticity too."),
+        ("--plasticity hebbian --feedforward", "--plasticity, typed or of a recipe, is one of"),
+        ("--plastic-inputs", "--plastic-inputs, typed or of a recipe, means plastic synapses"),
+        ("--synapses.clamp 1", "--synapses, typed or of a recipe, means plastic synapses"),
         ("--model lstm --synapses.clamp 1", "--model lstm has no plastic synapses: leave"),
         ("--model stpn --synapses.camp 1", "--synapses.camp is no option of HebbianSTP, which has"),
         ("--model stpn --plasticity hebbian", "--plasticity is a setting of spiking networks"),
@@ -166,3 +169,25 @@ def test_killed_and_resumed(flags, tiny, disturbed, resumes):
     code, _ = disturbed(tiny(*flags, "--name", "run"), (BATCH_END, 9, "after"), [signal.SIGKILL])
     assert code == -signal.SIGKILL
     resumes(*flags)
+
+
+def test_noise_of_devices_is_the_same_whenever_they_are_scored():
+    splits = load("art", train=8, valid=8, test=64)
+    noisy = {"write_noise": 1.0}
+    experiment = Experiment(model="m-stpn", hidden=[11], readout="last", synapses=noisy)
+    network = build_network(experiment, splits.info).eval()
+
+    def losses(same):
+        found = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            before = torch.get_rng_state()
+            with repeatable(network) if same else nullcontext():
+                found.append(Naming(splits.test).evaluate(network, 16).scores["loss"])
+            assert torch.equal(torch.get_rng_state(), before) == same
+        return found
+
+    one, other = losses(same=True)
+    assert one == other
+    one, other = losses(same=False)
+    assert one != other
