@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 
 from srnn.datasets._base import DataError
-from srnn.datasets.files import cannot_write, fetch, hold_part
+from srnn.datasets.files import cannot_write, fetch, hold_part, is_there
 
 _CHUNK = 1 << 20
 
@@ -36,7 +36,7 @@ def fetch_zipped(path: Path, urls: Sequence[str], md5: str) -> Path:
     """
     archive = path.with_name(f"{path.name}.zip")
     try:
-        if path.exists():
+        if is_there(path):
             return path
         with hold_part(path) as part:
             if path.exists():  # another process had the part file, and is done

@@ -1,11 +1,9 @@
 """Sequences made from events: what is read, how it is varied, and how it becomes a tensor."""
 
-import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +13,12 @@ from torch import Tensor
 from srnn.datasets._base import DataError, Info, SequenceDataset
 from srnn.datasets._draws import check_number
 from srnn.datasets.augment import Augmentation
-from srnn.datasets.binning import BinnedEvents, Binning, Events, EventSource
+from srnn.datasets.binning import Binning, EventSource
 from srnn.datasets.event_cache import EventLists, binned
+from srnn.datasets.event_transforms import BinnedSource, InFirstEpoch, Transform, TransformedEvents
 from srnn.datasets.packed import PackedSpikes, narrowest, pack
 
-Transform = Callable[[Events], Events]
-"""A transform of tonic, or any function from the events of a recording to events."""
 Values = Literal["binary", "count"]
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,8 @@ class EventOptions:
         drop: Training only: probability of losing an event.
         augment_seed: Seed of these four.
         transform: A transform of tonic, on events, before binning; from Python only. What it draws
-            from NumPy's global generator is the same for the same recording and epoch.
+            from NumPy's global generator is the same for the same recording and epoch; what is
+            not trained on stays in epoch 0.
         train_transform: The same, on top, for training sequences only.
     """
 
@@ -111,76 +107,6 @@ class EventOptions:
         parts = [binning.phrase]
         parts += [f"{name} {given!r}" for name, given in transforms.items() if given is not None]
         return ", ".join(parts) + (f"; in training {varied}" if varied else "")
-
-
-class BinnedSource(Protocol):
-    """Where binned events come from: a cache, or transforms applied on reading."""
-
-    def take(self, indices: Sequence[int], epoch: int) -> BinnedEvents:
-        """Read the events of some sequences, as they are in an epoch."""
-
-
-class TransformedEvents:
-    """Events that pass through transforms whenever they are read, and are binned then.
-
-    Args:
-        source: The recordings.
-        binning: How to bin them.
-        transforms: What to apply, in this order.
-        seed: Seed of what the transforms draw from NumPy's global generator.
-    """
-
-    def __init__(
-        self, source: EventSource, binning: Binning, transforms: Sequence[Transform], seed: int
-    ) -> None:
-        self._source, self._binning, self._seed = source, binning, seed
-        self._transforms = tuple(transforms)
-        self._said = False
-
-    def take(self, indices: Sequence[int], epoch: int) -> BinnedEvents:
-        """Read, transform and bin some sequences.
-
-        Raises:
-            DataError: A transform gave something else than events on the sensor.
-        """
-        events, lost = self._binning.apply([self._transformed(i, epoch) for i in indices])
-        if lost and not self._said:
-            logger.warning(
-                "%s: events that transforms move behind the end are left out; %d in the first "
-                "batch that had any",
-                *(self._source.name, lost),
-            )
-            self._said = True
-        return events
-
-    def _transformed(self, index: int, epoch: int) -> Events:
-        events = self._source[index]
-        with _numpy_seed([self._seed, epoch, int(index)]):
-            for transform in self._transforms:
-                events = transform(events)
-        names = getattr(getattr(events, "dtype", None), "names", None) or ()
-        places = [name for name, size in zip("xyp", self._source.sensor, strict=True) if size > 1]
-        if not {"t", "x", *places} <= set(names):
-            raise DataError(
-                f"A transform made {type(events).__name__} of the events of {self._source.name}: "
-                "leave transforms to frames out, since binning follows."
-            )
-        on_sensor = np.ones(len(events), bool)
-        for field, size in zip("xyp", self._source.sensor, strict=True):
-            if field in places:
-                on_sensor &= (events[field] >= 0) & (events[field] < size)
-        return events[on_sensor & (events["t"] >= 0)]
-
-
-@contextmanager
-def _numpy_seed(seed: Sequence[int]) -> Iterator[None]:
-    """Seed NumPy's global generator for a while."""
-    before = np.random.get_state()
-    np.random.seed(np.random.SeedSequence(seed).generate_state(4))
-    try:
-        yield
-    finally:
-        np.random.set_state(before)
 
 
 class EventSequences(SequenceDataset):
@@ -318,6 +244,8 @@ class EventParts:
             if transforms
             else self._binned(source)
         )
+        if not training:
+            events = InFirstEpoch(events)
         augmentation = options.augmentation(self._binning) if training else None
         everything = np.arange(len(labels))
         return EventSequences(

@@ -47,17 +47,35 @@ def data_root(explicit: str | Path | None = None) -> Path:
         yet.
 
     Raises:
-        DataError: `explicit` is not a folder.
+        DataError: `explicit` is not a folder, or out of reach.
     """
     if explicit is not None:
         root = Path(explicit).expanduser()
-        if not root.is_dir():
+        if not (is_there(root) and root.is_dir()):
             raise DataError(f"The data folder {root} does not exist: create it or name another.")
         return root
     if named := os.environ.get("SRNN_DATA"):
         return Path(named).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "srnn"
+
+
+def is_there(path: Path) -> bool:
+    """Look for a file or folder.
+
+    Raises:
+        DataError: A folder on the way may not be searched, so that nobody knows.
+    """
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise DataError(
+            f"{path} cannot be looked for ({error.strerror}): make the folders above it accessible "
+            "to you, or name another data folder with SRNN_DATA or --data-dir."
+        ) from error
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def fetch(path: Path, urls: Sequence[str], md5: str) -> Path:
@@ -80,7 +98,7 @@ def fetch(path: Path, urls: Sequence[str], md5: str) -> Path:
     """
     failures = []
     try:
-        if path.exists():
+        if is_there(path):
             return _checked(path, md5)
         with hold_part(path) as part:
             if path.exists():  # another process had the part file, and is done
@@ -156,6 +174,15 @@ def open_content(path: Path) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, content)
     except (EOFError, zlib.error, OSError) as error:
         raise DataError(f"{path} cannot be read to its end ({error}): replace it.") from error
+
+
+def check_unpacked(path: Path) -> None:
+    """Raise a `DataError` if a file that is read as it lies there is still gzipped."""
+    with open_content(path) as content:
+        if isinstance(content, gzip.GzipFile):
+            raise DataError(
+                f"{path} is still packed: rename it to {path.name}.gz and unpack it with gunzip."
+            )
 
 
 def content_md5(path: Path) -> str:

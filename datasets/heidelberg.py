@@ -25,11 +25,11 @@ import numpy as np
 import numpy.typing as npt
 
 from srnn.datasets._base import DataError, Info, Splits
-from srnn.datasets._draws import Indices, check_whole, hold_out, permutation
+from srnn.datasets._draws import Indices, check_number, check_whole, hold_out, permutation
 from srnn.datasets._joined import JoinedSequences
 from srnn.datasets.archives import fetch_zipped
 from srnn.datasets.event_sequences import EventOptions, EventParts, EventSequences
-from srnn.datasets.files import content_md5
+from srnn.datasets.files import check_unpacked, content_md5
 from srnn.datasets.spike_file import SpikeFile
 
 Split = Literal["speakers", "random", "test"]
@@ -199,6 +199,10 @@ def digit_splits(
     binning = options.binning(train.sensor, BIN_MS, DURATION_MS)
     if split not in get_args(Split):
         raise DataError(f"split must be {', '.join(get_args(Split))}, not {split!r}.")
+    # Also those that the split does not use: a slip of the pen would pass unseen.
+    check_whole("held_out", held_out, 1)
+    check_whole("fold", fold, 0)
+    check_number("validation", validation, 0, 1)
     if split == "speakers":
         speakers = held_out_speakers(train.speakers, held_out, fold)
         held = np.isin(train.speakers, speakers)
@@ -257,14 +261,12 @@ def held_out_speakers(speakers: npt.NDArray[np.int64], held_out: int, fold: int)
 
     Args:
         speakers: Speaker of every training sample.
-        held_out: How many to choose.
-        fold: Which; the folds take turns through an order of the speakers that is drawn once.
+        held_out: How many to choose, at least 1.
+        fold: Which, from 0; they take turns through an order of the speakers that is drawn once.
 
     Raises:
         DataError: That leaves no speaker to train on, or there is no such fold.
     """
-    check_whole("held_out", held_out, 1)
-    check_whole("fold", fold, 0)
     known: Indices = np.unique(speakers)
     if held_out >= len(known):
         raise DataError(
@@ -295,6 +297,7 @@ def _published(folder: Path, file: _Published) -> SpikeFile:
             f"{path} is not the published file (md5 {found}, expected {file.md5}): delete it, and "
             "it will be downloaded again."
         )
+    check_unpacked(path)
     opened = SpikeFile(path)
     if len(opened) != file.samples:
         raise DataError(

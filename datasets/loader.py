@@ -3,7 +3,8 @@
 The order of epoch e is a permutation drawn from (seed, e) and from nothing else, so a position in
 the data is two numbers: the epoch and the batches taken from it. `SequenceLoader` hands them out
 and takes them back with `state_dict` and `load_state_dict`, which Lightning calls on a loader that
-has them.
+has them. What the two numbers count goes along with them, so that no other loader takes them for
+its own.
 """
 
 import math
@@ -17,6 +18,9 @@ from torch.utils.data import DataLoader, Sampler
 
 from srnn.datasets._base import DataError, SequenceDataset
 from srnn.datasets._draws import check_whole, permutation
+
+_SEEDS = 2**64
+"""How many seeds torch's generators have."""
 
 
 class _EpochOrder(Sampler[int]):
@@ -110,6 +114,8 @@ class SequenceLoader(DataLoader[tuple[Tensor, Tensor]]):
     ) -> None:
         check_whole("batch_size", batch_size, 1)
         check_whole("seed", seed, 0)
+        if seed >= _SEEDS:
+            raise DataError(f"seed must lie below 2**64, not at {seed}.")
         check_whole("rank", rank, 0)
         check_whole("world_size", world_size, 1)
         check_whole("num_workers", num_workers, 0)
@@ -121,6 +127,15 @@ class SequenceLoader(DataLoader[tuple[Tensor, Tensor]]):
             )
         self._sequences = dataset
         self._order = _EpochOrder(len(dataset), batch_size, shuffle, seed, rank, world_size)
+        # Not the rank: Lightning gives every process the state of the first.
+        self._counted: dict[str, int] = {
+            "size": len(dataset),
+            "batch_size": batch_size,
+            "shuffle": shuffle,
+            "seed": seed,
+            "world_size": world_size,
+            "drop_last": drop_last,
+        }
         if drop_last and len(self._order) < batch_size:
             raise DataError(
                 f"drop_last leaves no batch of {batch_size} in {len(self._order)} sequences: "
@@ -154,23 +169,34 @@ class SequenceLoader(DataLoader[tuple[Tensor, Tensor]]):
         order.move_to(order.epoch + 1)
 
     def state_dict(self) -> dict[str, int]:
-        """Give the position: the epoch, and the number of batches taken from it.
+        """Give the position, the epoch and the number of batches taken from it, and what counts.
 
         A loop that never asks for more than the last batch, as Lightning's does, leaves ``batch ==
         len(loader)``: the epoch is finished, and the next iteration begins the next one.
         """
-        return {"epoch": self._order.epoch, "batch": self._order.batch}
+        return {"epoch": self._order.epoch, "batch": self._order.batch, **self._counted}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Make the next iteration continue at a position that `state_dict` gave.
 
+        Args:
+            state_dict: The position, and the settings of the loader that it is from; those that are
+                left out, as they were in older states, are taken to be this loader's.
+
         Raises:
-            DataError: This loader has no such position.
+            DataError: This loader has no such position, or counts in another way.
         """
         epoch: Any = state_dict.get("epoch")
         batch: Any = state_dict.get("batch")
         check_whole("The epoch of a loader's state", epoch, 0)
         check_whole("The batch of a loader's state", batch, 0)
+        for name, own in self._counted.items():
+            if (saved := state_dict.get(name, own)) != own:
+                raise DataError(
+                    f"The loader's state is that of a loader with {name}={saved!r}, and this one "
+                    f"has {name}={own!r}: continue with the dataset and the settings that it was "
+                    "saved with."
+                )
         if batch > len(self):
             raise DataError(
                 f"The loader's state is at batch {batch} of an epoch that has {len(self)}: "

@@ -109,7 +109,7 @@ class Maze:
         if size % 2 == 0:
             raise DataError(f"size must be odd, so that the maze has a centre, not {size}.")
         check_whole("steps", steps, 1)
-        check_number("reward", reward, 0, float("inf"))
+        check_number("reward", reward, 0, 10**6)
         self.size, self.steps, self.reward = size, steps, float(reward)
         self.device = torch.device(device)
 

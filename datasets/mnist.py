@@ -35,7 +35,7 @@ from torch.nn.functional import embedding, pad
 
 from srnn.datasets._base import DataError, Info, SequenceDataset, Splits
 from srnn.datasets._draws import Indices, check_number, check_whole, hold_out, permutation
-from srnn.datasets.files import fetch
+from srnn.datasets.files import fetch, is_there
 from srnn.datasets.idx import read_idx
 
 Encoding = Literal["pixel", "window", "population"]
@@ -257,5 +257,5 @@ def _read(folder: Path, part: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[n
 def _find(folder: Path, name: str) -> Path:
     """Return the checked file, gzipped as it is published or unpacked."""
     unpacked = folder / name
-    path = unpacked if unpacked.exists() else folder / f"{name}.gz"
+    path = unpacked if is_there(unpacked) else folder / f"{name}.gz"
     return fetch(path, [f"{_MIRROR}{name}.gz"], MNIST_FILES[name])

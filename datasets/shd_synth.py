@@ -6,13 +6,66 @@ test set only, 700 channels of a cochlea. `srnn.datasets.speech` says how they a
 on them says nothing about SHD.
 """
 
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
 from srnn.datasets._base import Info, Splits
 from srnn.datasets._draws import check_whole
 from srnn.datasets.event_cache import cache_root
 from srnn.datasets.event_sequences import EventOptions
+from srnn.datasets.files import hold_part
 from srnn.datasets.heidelberg import Split, digit_splits
-from srnn.datasets.speech import VERSION, write_files
+from srnn.datasets.speech import VERSION, cannot_generate, write_files
 from srnn.datasets.spike_file import SpikeFile
+
+
+@dataclass(frozen=True)
+class _Digits:
+    """Generated files, which are made again whenever one is opened and one is missing.
+
+    Attributes:
+        train: Number of samples of the training file.
+        test: Number of samples of the test file.
+        seed: Seed of speakers and words.
+    """
+
+    train: int
+    test: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What they are made from, and so what is in them."""
+        return f"shd-synth-v{VERSION}-seed{self.seed}-{self.train}-{self.test}"
+
+    def open(self, part: str) -> SpikeFile:
+        """Open a file, "train" or "test".
+
+        Raises:
+            DataError: It is damaged, or cannot be written.
+        """
+        folder = cache_root() / self.name
+        if not _whole(folder):
+            self._generate(folder)
+        # Whenever it was made, it holds the same, so that what was binned from it stays valid.
+        return SpikeFile(
+            folder / f"shd_{part}.h5",
+            identity=f"{self.name} {part}",
+            remedy="delete the file, and it will be made again",
+        )
+
+    def _generate(self, folder: Path) -> None:
+        try:
+            with hold_part(folder / "shd_train.h5"):
+                if not _whole(folder):  # otherwise another process had the part file, and is done
+                    write_files(folder, train=self.train, test=self.test, seed=self.seed)
+        except OSError as error:
+            raise cannot_generate(folder, error) from error
+
+
+def _whole(folder: Path) -> bool:
+    return all(os.path.exists(folder / name) for name in ("shd_train.h5", "shd_test.h5"))
 
 
 def shd_synth(
@@ -44,17 +97,14 @@ def shd_synth(
     check_whole("train", train, 1)
     check_whole("test", test, 1)
     check_whole("task_seed", task_seed, 0)
-    folder = cache_root() / f"shd-synth-v{VERSION}-seed{task_seed}-{train}-{test}"
-    paths = [folder / "shd_train.h5", folder / "shd_test.h5"]
-    if not all(path.exists() for path in paths):
-        write_files(folder, train=train, test=test, seed=task_seed)
-    training, tested = paths
+    digits = _Digits(train, test, task_seed)
+    training = digits.open("train")
     info = Info(
         name="shd-synth",
         title="Synthetic spoken digits in the format of SHD",
         channels=0,
         steps=0,
-        classes=SpikeFile(training).classes,
+        classes=training.classes,
         streaming=False,
         split="",
         encoding="",
@@ -64,8 +114,8 @@ def shd_synth(
     )
     return digit_splits(
         info,
-        SpikeFile(training),
-        lambda: SpikeFile(tested),
+        training,
+        lambda: digits.open("test"),
         events or EventOptions(),
         split,
         held_out,

@@ -4,12 +4,12 @@
     spikes/units[]        one array a sample: channels
     labels[]              class of each sample
     extra/keys[]          class names
-    extra/speaker[]       speaker of each sample
+    extra/speaker[]       speaker of each sample; needed only where speakers are asked for
     extra/meta_info/      gender, age and body height of each speaker; not read
 
 The published times are stored in half precision: near one second they are multiples of 0.5 to 1 ms.
-They are cast to float64 before they are multiplied into microseconds; in half precision anything
-above 65,504 microseconds would be infinite.
+They are cast to float64 before they are multiplied into microseconds, which is exact then; in half
+precision anything above 65,504 microseconds would be infinite.
 """
 
 from collections.abc import Iterator
@@ -31,12 +31,14 @@ _LISTS = {
     "spikes/times": "arrays of floats",
     "spikes/units": "arrays of integers",
     "labels": "integers",
-    "extra/speaker": "integers",
     "extra/keys": "text",
 }
 """What a file has to have, by name."""
+_SPEAKERS = "extra/speaker"
 _END = 1e9
 """Seconds below which a time must lie, so that microseconds fit into 64 bits."""
+_ROUNDED = 1e-9
+"""Relative distance to a whole number of microseconds within which double precision means it."""
 
 
 class SpikeFile:
@@ -47,42 +49,44 @@ class SpikeFile:
     Args:
         path: The file.
         channels: Number of channels of the cochlea.
+        identity: Text that differs where the content does; by default the file's place, size and
+            time of change.
+        remedy: What to do with a file that is damaged, in a few words.
 
     Attributes:
         name: Name of the file without its ending.
-        identity: The file's place, size and time of change.
+        identity: As given, or by default.
         sensor: (channels, 1, 1).
 
     Raises:
         DataError: The file is missing, damaged, or of another structure.
     """
 
-    def __init__(self, path: Path, channels: int = 700) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        channels: int = 700,
+        identity: str | None = None,
+        remedy: str = "replace the file",
+    ) -> None:
+        self.path, self._remedy = path, remedy
         self.name = path.stem
         self.sensor = (channels, 1, 1)
         try:
             status = path.stat()
         except OSError as error:
             raise DataError(f"{path} cannot be read ({error.strerror}).") from error
-        self.identity = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-        sizes = {}
+        place = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+        self._given, self.identity = identity, identity or place
         with self._reading() as file:
-            for name, elements in _LISTS.items():
-                if _elements(file.get(name)) != elements:
-                    raise DataError(
-                        f"{path} has no list {name!r} of {elements}, so it is no file of the "
-                        "Heidelberg data sets: replace it by the published file."
-                    )
-                sizes[name] = len(file[name])
+            sizes = {name: self._size(file, name, kind) for name, kind in _LISTS.items()}
         self._samples = sizes["labels"]
         del sizes["extra/keys"]
-        if len(set(sizes.values())) > 1:
-            listed = ", ".join(f"{size} {name}" for name, size in sizes.items())
-            raise DataError(f"{path} has lists of different lengths ({listed}): replace it.")
+        self._check_sizes(sizes)
 
-    def __reduce__(self) -> tuple[type["SpikeFile"], tuple[Path, int]]:
-        return SpikeFile, (self.path, self.sensor[0])  # an open file does not pickle
+    def __reduce__(self) -> tuple[type["SpikeFile"], tuple[Path, int, str | None, str]]:
+        # An open file does not pickle.
+        return SpikeFile, (self.path, self.sensor[0], self._given, self._remedy)
 
     def __len__(self) -> int:
         return self._samples
@@ -97,8 +101,9 @@ class SpikeFile:
             DataError: The sample is damaged.
         """
         with self._reading("sample", index):
-            times = self._open["spikes/times"][index].astype(np.float64)
+            stored = self._open["spikes/times"][index]
             units = self._open["spikes/units"][index]
+        times = stored.astype(np.float64)
         problem = None
         if len(times) != len(units):
             problem = f"{len(times)} times and {len(units)} channels"
@@ -111,9 +116,9 @@ class SpikeFile:
         elif len(times) and not 0 <= units.min() <= units.max() < self.sensor[0]:
             problem = f"a channel outside of 0..{self.sensor[0] - 1}"
         if problem is not None:
-            raise DataError(f"{self.path} has, in its sample {index}, {problem}: replace the file.")
+            raise DataError(f"{self.path} has, in its sample {index}, {problem}: {self._remedy}.")
         events = np.empty(len(times), _EVENT)
-        events["t"] = times * 1e6
+        events["t"] = _microseconds(stored)
         events["x"] = units
         events["p"] = 1
         return events
@@ -136,14 +141,39 @@ class SpikeFile:
         labels = self._whole_numbers("labels")
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(self.classes):
             raise DataError(
-                f"{self.path} has labels outside of its {len(self.classes)} classes: replace it."
+                f"{self.path} has labels outside of its {len(self.classes)} classes: "
+                f"{self._remedy}."
             )
         return labels
 
     @cached_property
     def speakers(self) -> npt.NDArray[np.int64]:
-        """Speaker of each sample."""
-        return self._whole_numbers("extra/speaker")
+        """Speaker of each sample.
+
+        Raises:
+            DataError: The file has no numbers of speakers, or not one for each sample.
+        """
+        with self._reading(_SPEAKERS) as file:
+            size = self._size(file, _SPEAKERS, "integers")
+        self._check_sizes({_SPEAKERS: size, "labels": self._samples})
+        return self._whole_numbers(_SPEAKERS)
+
+    def _size(self, file: h5py.File, name: str, elements: str) -> int:
+        """Length of a list, which has to consist of the right elements."""
+        if _elements(file.get(name)) != elements:
+            raise DataError(
+                f"{self.path} has no list {name!r} of {elements}, so it is no file of the "
+                f"Heidelberg data sets: {self._remedy}."
+            )
+        return len(file[name])
+
+    def _check_sizes(self, sizes: dict[str, int]) -> None:
+        """Raise a `DataError` unless all lists have the same length."""
+        if len(set(sizes.values())) > 1:
+            listed = ", ".join(f"{size} {name}" for name, size in sizes.items())
+            raise DataError(
+                f"{self.path} has lists of different lengths ({listed}): {self._remedy}."
+            )
 
     def _whole_numbers(self, name: str) -> npt.NDArray[np.int64]:
         with self._reading(name) as file:
@@ -164,9 +194,22 @@ class SpikeFile:
             place = "".join(f" {part}" for part in what)
             reason = " ".join(str(error).split())  # HDF5 breaks some of its lines
             raise DataError(
-                f"{self.path} cannot be read{place and ' at' + place} ({reason}): the file is "
-                "damaged or cut off; replace it."
+                f"{self.path} cannot be read{place and ' at' + place} ({reason}): it is damaged or "
+                f"cut off; {self._remedy}."
             ) from error
+
+
+def _microseconds(seconds: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
+    """Whole microseconds of times; what lies between two of them is cut off.
+
+    In half and single precision the product is exact. In double precision it is off by its last
+    bit, so that without rounding 1.001 s would be 1,000,999 microseconds.
+    """
+    exact = seconds.astype(np.float64) * 1e6
+    if seconds.dtype.itemsize >= 8:
+        nearest = np.rint(exact)
+        exact = np.where(np.abs(exact - nearest) <= _ROUNDED * nearest, nearest, exact)
+    return exact.astype(np.int64)
 
 
 def _elements(found: object) -> str:

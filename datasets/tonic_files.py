@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from srnn.datasets._base import DataError
-from srnn.datasets.files import hold_part
+from srnn.datasets.files import hold_part, is_there
 
 _FULL_OR_CLOSED = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 _LOST = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError)
@@ -143,7 +143,7 @@ class TonicFiles:
         marker = self.marker
         if marker is None:
             return self._construct(None)
-        if marker.exists():
+        if is_there(marker):
             return self._construct(True)
         try:
             with hold_part(marker) as part:

@@ -8,9 +8,9 @@ have in common is the format, the classes, the density of events, and the kind o
 are told apart by the order of their sounds, and the voices of the test are unknown.
 """
 
-from srnn.datasets.speech.files import write_files
+from srnn.datasets.speech.files import cannot_generate, write_files
 
-__all__ = ["VERSION", "write_files"]
+__all__ = ["VERSION", "cannot_generate", "write_files"]
 
 VERSION = 1
 """Counts up whenever the same seed comes to give other spikes."""

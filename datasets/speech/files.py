@@ -114,11 +114,16 @@ def write_files(
                 part = parts.enter_context(_appearing(folder / name))
                 _write(part, plan, [next(spikes) for _ in plan], seed)
     except OSError as error:
-        raise DataError(
-            f"The generated files could not be written to {folder} ({error.strerror or error}): "
-            "make room, or name another folder."
-        ) from error
+        raise cannot_generate(folder, error) from error
     return folder / "shd_train.h5", folder / "shd_test.h5"
+
+
+def cannot_generate(folder: Path, error: OSError) -> DataError:
+    """Say why there are no generated files, and what to do."""
+    return DataError(
+        f"The generated files could not be written to {folder} ({error.strerror or error}): make "
+        "room, or name another folder for caches with SRNN_CACHE."
+    )
 
 
 def speakers(seed: int) -> tuple[Speaker, ...]:

@@ -257,10 +257,12 @@ def write_spikes() -> Callable[..., Path]:
     """Write a file in the layout of the Heidelberg data sets; give its path.
 
     A keyword with a dataset's name, such as labels or speaker, replaces its content, or leaves it
-    out if it is None.
+    out if it is None. Without a description of the speakers, it has no extra/meta_info.
     """
 
-    def write(path: Path, samples: Any, time: Any = np.float16, **content: Any) -> Path:
+    def write(
+        path: Path, samples: Any, time: Any = np.float16, described: bool = True, **content: Any
+    ) -> Path:
         count = len(samples)
         columns: dict[str, Any] = {
             "labels": np.arange(count, dtype=np.uint16) % 3,
@@ -281,9 +283,10 @@ def write_spikes() -> Callable[..., Path]:
                     file.create_dataset(group + name, data=rows, dtype=kind)
                 elif values is not None:
                     file[group + name] = values
-            meta = file.create_group("extra/meta_info")
-            meta["gender"], meta["age"] = np.array([b"male"] * 12), np.arange(12) + 20
-            meta["body_height"] = np.arange(12) + 160
+            if described:
+                meta = file.create_group("extra/meta_info")
+                meta["gender"], meta["age"] = np.array([b"male"] * 12), np.arange(12) + 20
+                meta["body_height"] = np.arange(12) + 160
         return path
 
     return write

@@ -40,6 +40,14 @@ def test_shapes_and_defaults():
     assert "".join(splits.info.classes) == "abcdefghijklmnopqrstuvwxyz0123456789?"
 
 
+def test_the_sequences_of_a_seed_are_the_same_for_ever():
+    # Written down once.
+    splits = load("art", train=4, valid=3, test=3)
+    assert texts(splits.train) == (["r6g7l7??r", "u4k3r5??k", "i5t9n1??t", "x1y6j7??y"], [*"6396"])
+    assert texts(splits.valid) == (["o0q1h3??h", "t3r1o9??o", "l0y4g7??g"], [*"397"])
+    assert texts(splits.test) == (["k9v4t5??k", "b5n5c2??b", "b9a8p3??p"], [*"953"])
+
+
 @settings(max_examples=40, deadline=None)
 @given(pairs=st.integers(1, 26), seed=st.integers(0, 2**40))
 def test_who_reads_the_text_knows_the_answer(pairs, seed):

@@ -99,6 +99,17 @@ def test_the_sequences_of_a_batch_are_shifted_independently():
     assert len(set(shifts)) > 60
 
 
+def test_what_sequences_draw_is_not_what_their_neighbours_draw():
+    # Were their parts of the stream to overlap, the shift of one would be the speed of another.
+    words = vary(Augmentation(shift=40, stretch=0.2), [[(1000, 350)]] * 400, steps=2000)
+    speeds, shifts = np.array([word[0] for word in words]).T
+    for apart in range(-4, 5):
+        pairs = (shifts[max(apart, 0) :], speeds[max(-apart, 0) :])
+        size = 400 - abs(apart)
+        # Independent ones have a standard deviation of 1 / 20.
+        assert abs(np.corrcoef([each[:size] for each in pairs])[0, 1]) < 0.3, apart
+
+
 def test_what_is_shifted_off_the_channels_is_lost():
     edge = [(0, 0), (0, 1), (0, 698), (0, 699)]
     seen = set()
@@ -209,6 +220,15 @@ def test_it_depends_on_seed_epoch_and_number():
     ]
     assert first not in others
     assert len({str(other) for other in others}) == 4
+
+
+def test_the_draws_of_a_seed_are_the_same_for_ever():
+    # Written down once; every word has an event at channel 300 in steps 100, 200, ..., 800.
+    word = [(step, 300) for step in range(100, 900, 100)]
+    first, second, third = vary(ALL, [word] * 3, [0, 1, 40], epoch=2)
+    assert first == [(step, 295) for step in (98, 195, 389, 487, 582, 678, 777)]
+    assert second == [(step, 302) for step in (112, 224, 561)]
+    assert third == [(step, 297) for step in (96, 187, 283, 376, 470, 753)]
 
 
 def test_the_global_random_state_is_left_alone():

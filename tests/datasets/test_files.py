@@ -309,6 +309,22 @@ def test_a_file_in_a_read_only_folder_is_used(open_folder, somebody_else):
         assert fetch(path, [], MD5) == path
 
 
+def test_a_folder_that_cannot_be_searched_is_one_sentence(
+    site, open_folder, one_sentence, somebody_else
+):
+    path = open_folder / "closed" / "file"
+    path.parent.mkdir(mode=0o700)
+    path.write_bytes(CONTENT)
+    url = site.put("file", CONTENT)
+    for look in (lambda: fetch(path, [url], MD5), lambda: data_root(path.parent / "data")):
+        with somebody_else(), pytest.raises(DataError, match="cannot be looked for") as error:
+            look()
+        message = one_sentence(error)
+        assert str(path.parent) in message
+        assert "SRNN_DATA or --data-dir" in message
+    assert site.asked == []
+
+
 def test_the_part_file_of_another_user_is_left_alone(site, open_folder, somebody_else):
     part = open_folder / PART
     part.write_bytes(b"theirs")

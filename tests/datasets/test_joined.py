@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from srnn.datasets import Info, SequenceDataset, SequenceLoader, Splits, load
+from srnn.datasets import Info, PackedSpikes, SequenceDataset, SequenceLoader, Splits, load
 from srnn.datasets._joined import JoinedSequences
 
 
@@ -81,6 +81,58 @@ def test_a_dataset_may_join_by_itself(splits):
         splits.info, splits.train, splits.valid, lambda: splits.train, joined=lambda: own
     )
     assert other.joined is own
+
+
+class Bits(Numbers):
+    """The same with a packed form: sequence number n has the bits of n in its one word."""
+
+    def packed(self):
+        return PackedNumbers(self)
+
+
+class PackedNumbers(SequenceDataset):
+    def __init__(self, dense):
+        super().__init__(dense.info)
+        self.dense = dense
+
+    def __len__(self):
+        return len(self.dense)
+
+    def set_epoch(self, epoch):
+        self.dense.set_epoch(epoch)
+
+    def __getitems__(self, indices):
+        chosen = self.dense.numbers[list(indices)]
+        return PackedSpikes(chosen.expand(2, -1)[..., None], 5), chosen
+
+    def __getitem__(self, index):
+        inputs, targets = self.__getitems__([index])
+        return inputs, targets[0]
+
+
+def test_bits_stay_bits():
+    train, valid = Bits([10, 11, 12], False), Bits([20, 21], False)
+    packed = JoinedSequences(train, valid).packed()
+    assert len(packed) == 5
+    for indices, numbers in (([4, 0, 3, 3], [21, 10, 20, 20]), ([2, 0], [12, 10]), ([4], [21])):
+        inputs, targets = packed.__getitems__(indices)
+        assert inputs.words[..., 0].tolist() == [numbers, numbers]
+        assert (inputs.channels, inputs.steps) == (5, 2)
+        assert targets.tolist() == numbers
+    for index, number in ((1, 11), (-1, 21), (3, 20)):
+        inputs, target = packed[index]
+        assert inputs.words.tolist() == [[[number]], [[number]]]
+        assert target == number
+    with pytest.raises(IndexError):
+        packed[5]
+    packed.set_epoch(3)
+    assert train.epochs[-1] == valid.epochs[-1] == 3
+
+
+def test_bits_only_where_both_have_them():
+    bits, plain = Bits([10], False), Numbers([20], False)
+    for pair in ((bits, plain), (plain, bits), (plain, plain)):
+        assert JoinedSequences(*pair).packed() is None
 
 
 def test_of_a_real_task():

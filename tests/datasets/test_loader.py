@@ -48,6 +48,10 @@ def flat(lists):
     return list(itertools.chain.from_iterable(lists))
 
 
+def position_of(state):
+    return state["epoch"], state["batch"]
+
+
 def test_batches_are_time_first():
     inputs, targets = next(iter(SequenceLoader(Numbers(10), 4)))
     assert inputs.shape == (3, 4, 2)
@@ -110,7 +114,7 @@ def test_continuing_anywhere_gives_what_no_interruption_gives(options, size, wor
             pass
         # zip took no batch that it did not hand out, since the range ends first.
         state = stopped.state_dict()
-        assert state == {"epoch": position // length, "batch": position % length}
+        assert position_of(state) == (position // length, position % length)
 
         continued = SequenceLoader(Numbers(size), **options)
         continued.load_state_dict(state)
@@ -133,7 +137,7 @@ def test_a_state_after_the_last_batch_begins_the_next_epoch(shuffle):
     whole = batches(SequenceLoader(Numbers(11), 3, shuffle=shuffle), 3)
     assert fetch_like_lightning(loader, 2) == whole[:8]
     state = loader.state_dict()
-    assert state == {"epoch": 1, "batch": 4}
+    assert position_of(state) == (1, 4)
     assert fetch_like_lightning(loader, 1) == whole[8:]
 
     continued = SequenceLoader(Numbers(11), 3, shuffle=shuffle)
@@ -179,7 +183,7 @@ def test_workers_change_nothing_and_prefetching_is_not_counted():
     begin = [next(iterator)[1].tolist() for _ in range(3)]
     state = loader.state_dict()
     del iterator
-    assert state == {"epoch": 0, "batch": 3}
+    assert position_of(state) == (0, 3)
     continued = SequenceLoader(Numbers(23), 3, shuffle=True, num_workers=2)
     continued.load_state_dict(state)
     assert begin + batches(continued, 2) == whole
@@ -226,6 +230,7 @@ def test_the_length_is_the_number_of_batches(size, drop_last):
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1, not 0"),
         ({"batch_size": 2.0}, "batch_size must be a whole number"),
         ({"seed": -1}, "seed must be"),
+        ({"seed": 2**64}, r"seed must lie below 2\*\*64, not at 18446744073709551616"),
         ({"world_size": 0}, "world_size must be"),
         ({"rank": 2, "world_size": 2}, "rank must lie below world_size=2"),
         ({"num_workers": -1}, "num_workers must be"),
@@ -256,6 +261,37 @@ def test_a_state_of_another_loader_is_refused(state, message, one_sentence):
     with pytest.raises(DataError, match=message) as error:
         SequenceLoader(Numbers(10), 2).load_state_dict(state)
     one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "message"),
+    [
+        (11, {}, "with size=10, and this one has size=11"),
+        (10, {"batch_size": 3}, "with batch_size=2, and this one has batch_size=3"),
+        (10, {"shuffle": False}, "with shuffle=True, and this one has shuffle=False"),
+        (10, {"seed": 1}, "with seed=0, and this one has seed=1"),
+        (10, {"world_size": 2}, "with world_size=1, and this one has world_size=2"),
+        (10, {"drop_last": True}, "with drop_last=False, and this one has drop_last=True"),
+    ],
+)
+def test_a_position_that_was_counted_in_another_way_is_refused(
+    size, options, message, one_sentence
+):
+    here = {"batch_size": 2, "shuffle": True}
+    state = SequenceLoader(Numbers(10), **here).state_dict()
+    other = SequenceLoader(Numbers(size), **here | options)
+    whole = batches(SequenceLoader(Numbers(size), **here | options))
+    with pytest.raises(DataError, match=message) as error:
+        other.load_state_dict(state)
+    one_sentence(error)
+    assert batches(other) == whole
+
+
+def test_the_largest_seed_and_a_state_of_before_settings_were_saved():
+    loader = SequenceLoader(Numbers(10), 2, shuffle=True, seed=2**64 - 1)
+    whole = batches(SequenceLoader(Numbers(10), 2, shuffle=True, seed=2**64 - 1), 2)
+    loader.load_state_dict({"epoch": 1, "batch": 2})
+    assert batches(loader) == whole[7:]
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -249,7 +249,9 @@ def test_no_random_state_of_torch_is_touched():
         ({"size": 12}, "size must be odd, so that the maze has a centre, not 12"),
         ({"size": 3}, "size must be a whole number of at least 5"),
         ({"steps": 0}, "steps must be"),
-        ({"reward": -1.0}, "reward must lie between 0 and inf"),
+        ({"reward": -1.0}, "reward must lie between 0 and 1000000, not at -1.0"),
+        ({"reward": 1e39}, "reward must lie between 0 and 1000000"),
+        ({"reward": float("inf")}, "reward must lie between 0 and 1000000"),
     ],
 )
 def test_an_option_without_meaning_is_refused(options, message, one_sentence):

@@ -186,6 +186,13 @@ def test_a_missing_file_without_network_is_refused(tmp_path, monkeypatch, one_se
     assert "127.0.0.1:1/train-images-idx3-ubyte.gz" in one_sentence(error)
 
 
+def test_a_folder_that_cannot_be_searched_is_refused(open_folder, somebody_else, one_sentence):
+    (open_folder / "mnist").mkdir(mode=0o700)
+    with somebody_else(), pytest.raises(DataError, match="ubyte cannot be looked for") as error:
+        load("smnist", open_folder)
+    one_sentence(error)
+
+
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
@@ -210,6 +217,8 @@ def test_a_file_with_other_content_is_refused(root, write, name, array, message,
         ({"window": 2.5}, "window must be a whole number"),
         ({"threshold": 1.5}, "threshold must lie between 0 and 1"),
         ({"threshold": "0.1"}, "threshold must be a number"),
+        ({"encoding": "pixel", "population": 1}, "population must be a whole number"),
+        ({"encoding": "population", "window": 0}, "window must be a whole number"),
         ({"encoding": "population", "population": 1}, "population must be a whole number"),
         ({"encoding": "population", "threshold": 0.1}, "leave one of them out"),
         ({"permutation_seed": -1}, "permutation_seed must be a whole number of at least 0"),

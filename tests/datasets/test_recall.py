@@ -95,6 +95,25 @@ def test_the_splits_differ_and_the_seed_decides():
     assert torch.equal(everything(load("recall", **sizes).train)[0], drawn[0])
 
 
+def test_the_sequences_of_a_seed_are_the_same_for_ever():
+    # Written down once: targets, spikes of every sequence, and those of the first one's first step.
+    splits = load("recall", train=12, valid=8, test=8, segments=5, segment_steps=6)
+    for part, answers, counts, first in (
+        (
+            splits.train,
+            [3, 3, 1, 3, 3, 1, 2, 0, 2, 3, 1, 0],
+            [75, 50, 67, 61, 51, 64, 69, 60, 46, 69, 59, 67],
+            [15, 16, 17],
+        ),
+        (splits.valid, [2, 2, 3, 3, 2, 2, 0, 2], [79, 53, 58, 53, 63, 69, 71, 58], [10, 14, 24]),
+        (splits.test, [2, 0, 1, 0, 2, 2, 3, 2], [64, 62, 74, 63, 54, 59, 59, 52], [10, 11, 21]),
+    ):
+        inputs, targets = everything(part)
+        assert targets.tolist() == answers
+        assert inputs.sum((0, 2)).tolist() == counts
+        assert inputs[0, 0].nonzero().flatten().tolist() == first
+
+
 def test_the_global_random_state_is_left_alone():
     np.random.seed(0)
     torch.manual_seed(0)

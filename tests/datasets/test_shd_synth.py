@@ -1,5 +1,10 @@
 """The synthetic digits as a data set; how they sound is tested with `srnn.datasets.speech`."""
 
+import logging
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -73,6 +78,62 @@ def test_a_missing_file_is_made_again(name, written, cache):
     assert written == [(20, 5, 0)] * 2
 
 
+@pytest.mark.parametrize("way", [{}, {"transform": lambda events: events}])
+def test_all_may_be_deleted_before_the_test_file_is_opened(way, written, cache):
+    expected, _ = load("shd-synth", train=20, test=5).test.__getitems__(range(5))
+    splits = load("shd-synth", train=20, test=5, **way)
+    shutil.rmtree(cache)
+    assert splits.test.__getitems__(range(5))[0].equal(expected)
+    assert written == [(20, 5, 0)] * 2
+
+
+def test_what_was_binned_stays_valid_when_the_files_are_made_again(written, cache, caplog):
+    caplog.set_level(logging.INFO)
+    for _ in range(2):
+        splits = load("shd-synth", train=20, test=5)
+        splits.test.__getitems__(range(5))
+        for path in cache.glob("shd-synth-*/*.h5"):
+            path.unlink()
+    assert written == [(20, 5, 0)] * 2
+    assert [message.partition(",")[0] for message in caplog.messages] == [
+        *("binning 20 recordings of shd_train", "binning 5 recordings of shd_test")
+    ]
+    # Other files have caches of their own.
+    load("shd-synth", train=20, test=5, task_seed=1)
+    assert caplog.messages[-1].startswith("binning 20 recordings of shd_train")
+
+
+def test_of_two_that_start_at_once_one_generates(written, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    generate = shd_synth.write_files
+
+    def once_the_other_waits(folder, **options):
+        end = time.monotonic() + 30
+        while "waiting for another process" not in caplog.text:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        generate(folder, **options)
+
+    monkeypatch.setattr(shd_synth, "write_files", once_the_other_waits)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = (pool.submit(load, "shd-synth", train=20, test=5) for _ in range(2))
+        one, other = (each.result().joined.__getitems__(range(20)) for each in (first, second))
+    assert written == [(20, 5, 0)]
+    assert one[0].equal(other[0])
+
+
+def test_a_damaged_file_is_to_be_deleted(written, cache, one_sentence):
+    load("shd-synth", train=20, test=5)
+    path = next(cache.glob("shd-synth-*/shd_train.h5"))
+    path.write_bytes(path.read_bytes()[:2000])
+    message = r"cut off; delete the file, and it will be made again\.$"
+    with pytest.raises(DataError, match=message) as error:
+        load("shd-synth", train=20, test=5)
+    one_sentence(error)
+    path.unlink()
+    assert len(load("shd-synth", train=20, test=5).joined) == 20
+
+
 def test_the_test_file_is_not_opened_before_the_end(written, cache, one_sentence):
     load("shd-synth", train=20, test=5)
     next(cache.glob("shd-synth-*/shd_test.h5")).write_bytes(b"damaged")
@@ -115,6 +176,15 @@ def test_a_value_without_meaning_is_refused(options, message, written, one_sente
 
 def test_a_cache_that_cannot_be_written(cache, one_sentence):
     cache.write_bytes(b"")
-    with pytest.raises(DataError, match="could not be written") as error:
+    with pytest.raises(DataError, match=r"could not be written .* with SRNN_CACHE") as error:
+        load("shd-synth", train=1, test=1)
+    one_sentence(error)
+
+
+def test_a_cache_that_cannot_be_looked_into(open_folder, somebody_else, monkeypatch, one_sentence):
+    (open_folder / "closed").mkdir(mode=0o700)
+    monkeypatch.setenv("SRNN_CACHE", str(open_folder / "closed" / "cache"))
+    message = r"could not be written to .*Permission denied.* with SRNN_CACHE"
+    with somebody_else(), pytest.raises(DataError, match=message) as error:
         load("shd-synth", train=1, test=1)
     one_sentence(error)

@@ -1,6 +1,7 @@
 """Files in the layout of the Heidelberg data sets: what is read, and what is refused."""
 
 import pickle
+from fractions import Fraction
 
 import h5py
 import numpy as np
@@ -48,7 +49,30 @@ def test_times_of_any_precision(kind, tmp_path, write_spikes):
     path = write_spikes(tmp_path / "a.h5", [(times, [0, 1, 2, 3, 699])], time=kind)
     microseconds = SpikeFile(path)[0]["t"].tolist()
     assert microseconds[:4] == [0, 62_500, 500_000, 1_092_773]
-    assert microseconds[4] == pytest.approx(1_170_000, abs=1_000 if kind == np.float16 else 1)
+    # 1.17 as it is stored: 1.169921875 in half precision, 1.16999995708... in single precision.
+    expected = {np.float16: 1_169_921, np.float32: 1_169_999, np.float64: 1_170_000}
+    assert microseconds[4] == expected[kind]
+
+
+def test_double_precision_means_whole_microseconds(tmp_path, write_spikes):
+    # 1.001 * 1e6 is 1000999.9999999999; what is not next to a whole number is still cut off.
+    whole = np.arange(0, 1_400_000, 7)
+    times = [*(whole / 1e6), 1.001, 1.0019999, 0.0000019, 0.99999999]
+    path = write_spikes(tmp_path / "a.h5", [(times, [0] * len(times))], time=np.float64)
+    microseconds = SpikeFile(path)[0]["t"].tolist()
+    assert microseconds[:-4] == whole.tolist()
+    assert microseconds[-4:] == [1_001_000, 1_001_999, 1, 999_999]
+
+
+def test_half_and_single_precision_are_read_as_they_were_published(tmp_path, write_spikes):
+    # Every half up to 2 s. Of the singles, some thirty lie below a whole microsecond by less than
+    # what double precision is rounded by.
+    halves = np.arange(0x4000, dtype=np.uint16).view(np.float16)
+    singles = (1 + np.random.default_rng(0).random(50_000)).astype(np.float32)
+    for kind, times in ((np.float16, halves), (np.float32, singles)):
+        path = write_spikes(tmp_path / "a.h5", [(times, [0] * len(times))], time=kind)
+        exact = [int(Fraction(float(time)) * 1_000_000) for time in times]
+        assert SpikeFile(path)[0]["t"].tolist() == exact
 
 
 @pytest.mark.parametrize(
@@ -75,6 +99,45 @@ def test_samples_without_events(tmp_path, write_spikes):
 def test_a_file_without_samples(tmp_path, write_spikes):
     file = SpikeFile(write_spikes(tmp_path / "a.h5", []))
     assert len(file) == len(file.labels) == len(file.speakers) == 0
+
+
+@pytest.mark.parametrize(
+    ("speaker", "message"),
+    [
+        (None, "has no list 'extra/speaker' of integers"),
+        (["3b195250", "cb8f8307"] * 3, "has no list 'extra/speaker' of integers"),
+        (np.zeros(5, np.uint16), "different lengths .5 extra/speaker, 6 labels"),
+    ],
+    ids=["none", "text", "too few"],
+)
+def test_speakers_are_needed_only_where_they_are_asked_for(
+    speaker, message, tmp_path, write_spikes, samples, one_sentence
+):
+    path = write_spikes(tmp_path / "a.h5", samples, speaker=speaker, described=False)
+    file = SpikeFile(path)
+    assert file.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert [len(file[i]) for i in range(6)] == [len(times) for times, _ in samples]
+    with pytest.raises(DataError, match=message) as error:
+        _ = file.speakers
+    assert str(path) in one_sentence(error)
+
+
+def test_an_identity_and_a_remedy_of_its_own(path, write_spikes, samples, one_sentence):
+    options = {"identity": "seed 3", "remedy": "delete the file, and it will be made again"}
+    samples[2] = ([np.nan], [1])
+    write_spikes(path, samples, labels=np.full(6, 3))
+    file = SpikeFile(path, **options)
+    assert file.identity == pickle.loads(pickle.dumps(file)).identity == "seed 3"
+    for broken in (file, pickle.loads(pickle.dumps(file))):
+        for read in (lambda f: f[2], lambda f: f.labels):
+            with pytest.raises(DataError, match=r"delete the file, and it will .*again\.$") as e:
+                read(broken)
+            one_sentence(e)
+    cut = path.with_name("cut.h5")
+    cut.write_bytes(path.read_bytes()[:900])
+    with pytest.raises(DataError, match=r"damaged or cut off; delete the file, and it") as e:
+        SpikeFile(cut, **options)
+    one_sentence(e)
 
 
 def test_pickled_before_and_after_reading(path):

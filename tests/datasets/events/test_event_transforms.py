@@ -10,7 +10,7 @@ import torch
 
 from srnn.datasets import DataError, EventOptions, SequenceLoader
 from srnn.datasets.binning import Binning
-from srnn.datasets.event_sequences import TransformedEvents
+from srnn.datasets.event_transforms import TransformedEvents
 
 from .helpers import BINNING, OPTIONS, batches
 
@@ -155,6 +155,20 @@ class TestTransforms:
         valid = part(transform=first, train_transform=second, training=False)
         assert valid[5][0].equal(part()[5][0])
         assert order == ["first", "second", "first"]
+
+    def test_what_a_network_is_judged_by_stays_in_epoch_0(self, part, transforms):
+        transform = transforms.TimeJitter(std=30_000, clip_negative=True)
+        valid = part(transform=transform, training=False)
+        loader = SequenceLoader(valid, 4)
+        first, second = batches(loader), batches(loader)
+        assert first == second
+        train = part(transform=transform)
+        train.set_epoch(0)
+        assert batches(SequenceLoader(train, 4)) == first
+        assert batches(loader) != batches(SequenceLoader(part(training=False), 4))
+        again = batches(SequenceLoader(train, 4), 2)
+        assert again[:4] == first
+        assert again[4:] != first
 
     def test_augmentation_comes_after_binning(self, part):
         sequences = part(transform=lambda events: events[::-1], **OPTIONS)

@@ -1,6 +1,7 @@
 """SHD and SSC: their files and options, and that the test file is read at the end."""
 
 import dataclasses
+import gzip
 import hashlib
 import zipfile
 
@@ -156,6 +157,45 @@ def test_the_parts_of_ssc_are_its_files(root):
     assert splits.info.caveat == "epoch chosen on the published validation set"
 
 
+@pytest.mark.parametrize(
+    "speaker", ["text", "none", "numbers"], ids=["text", "no speakers", "numbers"]
+)
+def test_ssc_needs_no_speakers(speaker, root, write_spikes):
+    # Its speakers are thousands, known by hashes in the data that it is made from.
+    expected = {part: numbers(getattr(load("ssc", root), part)) for part in ("train", "test")}
+    for part, count in SAMPLES["ssc"].items():
+        given = {
+            "text": [f"{number:08x}" for number in range(count)],
+            "none": None,
+            "numbers": np.arange(count),
+        }[speaker]
+        samples = [(np.zeros(i + 1), np.arange(i + 1)) for i in range(count)]
+        path = root / "SSC" / f"ssc_{part}.h5"
+        write_spikes(path, samples, speaker=given, described=False)
+    splits = load("ssc", root)
+    assert {part: numbers(getattr(splits, part)) for part in ("train", "test")} == expected
+    assert len(splits.joined) == 29
+
+
+def test_shd_needs_speakers_for_its_split_by_them(root, write_spikes, publish, one_sentence):
+    path = root / "SHD" / "shd_train.h5"
+    write_spikes(path, [([0.0], [0])] * 40, speaker=["3b195250"] * 40)
+    publish("shd", "train", path)
+    with pytest.raises(DataError, match="has no list 'extra/speaker' of integers") as error:
+        load("shd", root)
+    one_sentence(error)
+    assert len(load("shd", root, split="random").joined) == 40
+
+
+def test_the_bits_of_ssc_joined_are_its_inputs(root):
+    joined = load("ssc", root).joined
+    inputs, targets = joined.packed().__getitems__([25, 3, 20])
+    dense, expected = joined.__getitems__([25, 3, 20])
+    assert inputs.dense().equal(dense)
+    assert targets.equal(expected)
+    assert load("ssc", root, values="count").joined.packed() is None
+
+
 def test_lost_events_are_reported(root, caplog):
     load("shd", root, duration_ms=700)
     (record,) = caplog.records
@@ -194,6 +234,13 @@ class TestFiles:
         content[-1] ^= 1
         path.write_bytes(content)
         message = self.refused("shd", root, one_sentence, "not the published file .*delete it")
+        assert str(path) in message
+
+    @pytest.mark.parametrize("name", ["shd", "ssc"])
+    def test_a_file_that_is_still_packed(self, name, root, one_sentence):
+        path = root / name.upper() / f"{name}_train.h5"
+        path.write_bytes(gzip.compress(path.read_bytes()))
+        message = self.refused(name, root, one_sentence, "is still packed: rename it to")
         assert str(path) in message
 
     @pytest.mark.parametrize("name", ["shd", "ssc"])

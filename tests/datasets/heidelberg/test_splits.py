@@ -36,6 +36,11 @@ class TestSpeakers:
         assert sorted(np.concatenate(folds).tolist()) == list(range(10))
         assert all(fold == sorted(fold) for fold in folds)
 
+    def test_who_is_held_out_is_the_same_for_ever(self):
+        # Written down once.
+        folds = [held_out_speakers(np.arange(10), 2, fold) for fold in range(5)]
+        assert folds == [[5, 8], [3, 7], [2, 4], [0, 6], [1, 9]]
+
     def test_it_is_the_same_every_time_and_for_any_numbering(self):
         speakers = np.random.default_rng(0).integers(0, 10, 500)
         first = held_out_speakers(speakers, 2, 0)
@@ -105,6 +110,24 @@ class TestTest:
             for drop in (0, 0.9)
         )
         assert varied.equal(plain)
+
+
+@pytest.mark.parametrize("split", ["speakers", "random", "test"])
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"held_out": 0}, "held_out must be a whole number of at least 1, not 0"),
+        ({"fold": -1}, "fold must be a whole number of at least 0, not -1"),
+        ({"validation": 7}, "validation must lie between 0 and 1, not at 7"),
+        ({"validation": "half"}, "validation must be a number, not 'half'"),
+    ],
+)
+def test_a_value_without_meaning_is_refused_where_it_is_not_used(
+    split, option, message, root, one_sentence
+):
+    with pytest.raises(DataError, match=message) as error:
+        load("shd", root, split=split, **option)
+    one_sentence(error)
 
 
 def test_an_unknown_split_is_refused(root, one_sentence):

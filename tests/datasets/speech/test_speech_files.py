@@ -167,7 +167,7 @@ def test_a_full_disk(tmp_path, full_disk, one_sentence):
     """Where HDF5 itself would end the process."""
     with full_disk(), pytest.raises(DataError, match="could not be written") as error:
         write_files(tmp_path, train=50, test=1, workers=1)
-    one_sentence(error)
+    assert "name another folder for caches with SRNN_CACHE" in one_sentence(error)
     assert not list(tmp_path.iterdir())
 
 

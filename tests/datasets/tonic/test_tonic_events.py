@@ -204,14 +204,14 @@ def test_options_are_checked(root, nmnist):
         load("tonic:NMNIST", root, duration_ms=0)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of newer Pythons, about threads
 def test_pixels_are_not_shifted_into_the_next_row(root, nmnist, one_sentence):
     with pytest.raises(DataError, match="34 x 34 pixels and 2 polarities, of which one row") as e:
         load("tonic:NMNIST", root, shift=1)
     one_sentence(e)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of newer Pythons, about threads
 def test_two_processes_may_open_it_at_once(root, nmnist):
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context

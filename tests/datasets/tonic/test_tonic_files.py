@@ -136,6 +136,15 @@ def test_a_read_only_folder_is_used_as_it_is(root, nmnist, monkeypatch, caplog):
     assert "unpacked stays unchecked" in caplog.text
 
 
+def test_a_folder_that_cannot_be_searched_is_one_sentence(
+    open_folder, somebody_else, no_download, one_sentence
+):
+    (open_folder / "NMNIST").mkdir(mode=0o700)
+    with somebody_else(), pytest.raises(DataError, match="checked cannot be looked for") as e:
+        load("tonic:NMNIST", open_folder)
+    one_sentence(e)
+
+
 def test_other_content_is_binned_anew(root, nmnist):
     splits = load("tonic:NMNIST", root, bin_ms=10, duration_ms=300)
     path = root / "NMNIST" / "Train" / "0" / "00000.bin"
