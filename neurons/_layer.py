@@ -17,12 +17,16 @@ import torch
 from torch import Tensor, nn
 
 from . import surrogate
+from ._given import Expected, begins, floating
 from ._registry import Registered, forget, register
 from .distributions import Distribution, constant, parse
 from .kernels import reference, sequence
 from .kernels.events import EventBatch
 from .reset import RECURRENT_RESETS, Reset
 from .time_constant import TimeConstant, check_fits
+
+_NUMBERS = ("V", "graded_spikes_factor")
+"""Keywords of snnTorch's that become part of the arithmetic, besides beta and threshold."""
 
 
 class SpikingLayer(Registered):
@@ -85,14 +89,23 @@ class SpikingLayer(Registered):
         values = torch.as_tensor(threshold)
         if not bool(((values > 0) & values.isfinite()).all()):
             raise ValueError(f"threshold must be positive and finite, got {threshold}.")
+        if not papers and not bool(torch.as_tensor(beta).isfinite().all()):
+            raise ValueError(f"beta must be finite, got {beta}.")
         if surrogate_disable:
             spike_grad = surrogate.no_gradient()
         elif spike_grad is None:
             spike_grad = surrogate.multi_gaussian() if papers else surrogate.atan()
-        try:
-            super().__init__(
-                beta=0.0 if papers else beta, threshold=threshold, spike_grad=spike_grad, **snntorch
+        if isinstance(spike_grad, type) or not callable(spike_grad):
+            raise TypeError(
+                "spike_grad must be a surrogate, such as srnn.neurons.surrogate.atan(), "
+                f"got {spike_grad!r}."
             )
+        # A whole number would be kept as such, a type of its own beside that of all else.
+        numbers = {"beta": 0.0 if papers else beta, "threshold": threshold}
+        numbers |= {name: snntorch.pop(name) for name in _NUMBERS if name in snntorch}
+        numbers = {name: floating(value) for name, value in numbers.items()}
+        try:
+            super().__init__(spike_grad=spike_grad, **numbers, **snntorch)
         except BaseException:
             forget(self)
             raise
@@ -122,6 +135,11 @@ class SpikingLayer(Registered):
     @abstractmethod
     def initial_state(self, like: Tensor) -> Any:
         """Return the state before the first step, of the shape of ``like``."""
+
+    def _zeros(self, like: Tensor) -> Tensor:
+        """Zeros of the shape of ``like``, as floating numbers even where an input counts spikes."""
+        dtype = like.dtype if like.is_floating_point() else self.threshold.dtype
+        return torch.zeros_like(like, dtype=dtype)
 
     # ------------------------------------------------------------------------------ parameters
 
@@ -246,6 +264,7 @@ class SpikingLayer(Registered):
     def _step_call(
         self, input_: Tensor, spikes: Tensor | None, mem: Tensor | None
     ) -> tuple[Tensor, Tensor]:
+        self._expects().check_step(type(self).__name__, input_.shape)
         params = self.params()
         like = self._like_neurons(input_)
         initial = self.initial_state(like)
@@ -255,10 +274,10 @@ class SpikingLayer(Registered):
         hidden = self._hidden_start(like)
         anew: bool | Tensor = False
         if hidden and mem is not kept:
-            anew = ~mem.any()
             # A compiled or exported step has no branch. Run as it stands, it must not even touch
             # what an earlier sequence left: its graph may have been freed.
-            anew = anew if torch.compiler.is_compiling() else bool(anew)
+            compiling = torch.compiler.is_compiling()
+            anew = ~mem.any() if compiling else begins(mem, kept)
         # Whoever detached the membrane truncates the gradient here.
         truncated = self._kept_gradient and not mem.requires_grad
         state = initial
@@ -321,10 +340,13 @@ class SpikingLayer(Registered):
 
     # -------------------------------------------------------------------------- whole sequences
 
-    def _expects(self) -> tuple[str, int | str]:
-        """What a sequence has to be, and the width of it, in words for a message."""
-        features = self._size()
-        return "a current", "neurons" if features is None else features[0]
+    def _expects(self) -> Expected:
+        """What the layer has to be given."""
+        size = self._size()
+        if size is None:
+            return Expected("a current")
+        image = ("height", "width") if len(size) > 1 else ()
+        return Expected("a current", (size[0], *image))
 
     def forward_sequence(
         self,
@@ -361,12 +383,8 @@ class SpikingLayer(Registered):
         """
         shape = sequence.shape_after(input_, projection)
         told = projection is None or isinstance(projection, nn.Linear)
-        kind, width = self._expects()
-        if len(shape) < 3 or (told and self.linear_features and shape[-1] != width):
-            raise ValueError(
-                f"{type(self).__name__} expects {kind} of shape [time, batch, {width}], "
-                f"got {list(shape)}."
-            )
+        expected = self._expects() if told else Expected("an input", ("channels",))
+        expected.check_sequence(type(self).__name__, shape)
         reference.check_reset(reset, shape)
         outputs, state, membrane = sequence.run_layer(
             self, input_, projection, state, reset, return_membrane

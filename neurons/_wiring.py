@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ._given import Expected, whole
 from ._layer import SpikingLayer
-from .plasticity.plugin import Plasticity
+from .plasticity.plugin import Plasticity, refuse_connections
 from .plasticity.sequence import PlasticState, plastic_step
 from .reset import FEED_FORWARD_RESETS, RECURRENT_RESETS
 
@@ -28,6 +29,7 @@ class FeedForward(SpikingLayer):
         conv2d_channels: int | None = None,
         **keywords: Any,
     ) -> None:
+        whole(1, linear_features=linear_features, conv2d_channels=conv2d_channels)
         # Before nn.Module's own start: plain numbers are safe to set by way of the instance's
         # dictionary.
         self.__dict__.update(linear_features=linear_features, conv2d_channels=conv2d_channels)
@@ -68,6 +70,8 @@ class Recurrent(SpikingLayer):
         plastic_inputs: int = 0,
         **keywords: Any,
     ) -> None:
+        sizes = {name: keywords.get(name) for name in ("linear_features", "conv2d_channels")}
+        whole(1, **sizes)
         stp = _plugin(plasticity, plastic_inputs, keywords)
         super()._set_up(**keywords)
         self.plasticity = stp
@@ -92,7 +96,7 @@ class Recurrent(SpikingLayer):
         start = {name: getattr(initial, name) for name in super()._hidden_states()}
         if names := self._synapse_states():
             assert self.plasticity is not None
-            synapses = self.plasticity.initial_state(len(like), like)
+            synapses = self.plasticity.initial_state(len(like), initial.membrane)
             start |= dict(zip(names, synapses, strict=True))
         return start
 
@@ -118,10 +122,13 @@ class Recurrent(SpikingLayer):
         own = {name: getattr(after.neurons, name) for name in hidden if name not in names}
         return spikes, after.neurons, own | dict(zip(names, after.synapses, strict=True))
 
-    def _expects(self) -> tuple[str, int | str]:
-        if self.plasticity is not None and self.plasticity.inputs:
-            return "an input", self.plasticity.inputs
-        return super()._expects()
+    def _expects(self) -> Expected:
+        stp = self.plasticity
+        if stp is None:
+            return super()._expects()
+        if stp.inputs:
+            return Expected("an input", (stp.inputs,), exact=True)
+        return Expected("a current", (stp.neurons,), exact=True)
 
     def _share_fixed_weights(self) -> None:
         if "V" in self._buffers:
@@ -164,9 +171,6 @@ class Recurrent(SpikingLayer):
         return self._returned(spk, mem)
 
 
-_REPLACED = ("V", "all_to_all", "conv2d_channels", "kernel_size", "learn_recurrent")
-
-
 def _plugin(given: Any, inputs: int, keywords: dict[str, Any]) -> Plasticity | None:
     """Make the plugin of what a user gave, and see to it that it fits the layer.
 
@@ -179,13 +183,14 @@ def _plugin(given: Any, inputs: int, keywords: dict[str, Any]) -> Plasticity | N
         if inputs:
             raise ValueError("plastic_inputs counts inputs of a plasticity: give one, or neither.")
         return None
-    if refused := [name for name in _REPLACED if name in keywords]:
-        raise TypeError(f"The plasticity holds the recurrent connections: leave out {refused}.")
-    whole = isinstance(given, Plasticity)
-    neurons = keywords.setdefault("linear_features", given.neurons if whole else None)
+    refuse_connections(keywords)
+    made = isinstance(given, Plasticity)
+    if not made and not callable(given):
+        raise TypeError(f"plasticity must be a plugin or a class of them, got {given!r}.")
+    neurons = keywords.setdefault("linear_features", given.neurons if made else None)
     if neurons is None:
         raise TypeError("Plastic synapses are made for a number of neurons: give linear_features.")
-    stp: Plasticity = given if whole else given(neurons, inputs)
+    stp: Plasticity = given if made else given(neurons, inputs)
     if stp.neurons != neurons or (inputs and stp.inputs != inputs):
         raise ValueError(
             f"The plasticity is made for {stp.neurons} neurons and {stp.inputs} inputs, the layer "

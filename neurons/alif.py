@@ -29,12 +29,12 @@ Sources: Bellec et al. 2018 (NeurIPS) for the adaptive threshold; Yin, Corradi, 
 and 2021 (Nature Machine Intelligence 3) for this form, as in their code.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ._given import not_negative
 from .distributions import Distribution
 from .lif import LIF, RLIF, LIFDynamics, LIFParams, LIFState, lif_membrane
 from .time_constant import TimeConstant
@@ -111,29 +111,23 @@ class _Adaptive(LIFDynamics):
         **keywords: Any,
     ) -> None:
         super().__init__(*args, **keywords)
-        if not 0 <= adaptation_strength < math.inf:
-            raise ValueError(
-                f"adaptation_strength must be a finite number >= 0, got {adaptation_strength}."
-            )
-        if not self.reset_delay and adaptation_strength:
+        strength = not_negative(adaptation_strength=adaptation_strength)
+        if not self.reset_delay and strength:
             raise ValueError(
                 "An adaptive neuron resets one step after its spike: leave reset_delay at True."
             )
-        if initial_adaptation == "threshold":
+        if isinstance(initial_adaptation, str) and initial_adaptation == "threshold":
             if self.threshold.numel() != 1:
                 raise ValueError(
                     "initial_adaptation='threshold' needs one threshold for all neurons, "
                     f"got {self.threshold.numel()}."
                 )
             initial_adaptation = float(self.threshold.detach())
-        if isinstance(initial_adaptation, str) or not 0 <= initial_adaptation < math.inf:
-            raise ValueError(
-                "initial_adaptation must be a finite number >= 0 or 'threshold', "
-                f"got {initial_adaptation!r}."
-            )
-        self.initial_adaptation = float(initial_adaptation)
+        self.initial_adaptation = not_negative(
+            initial_adaptation=initial_adaptation, otherwise=" or 'threshold'"
+        )
         self.tau_adapt = self._time_constant(tau_adapt, "normal(150, 10)", "150", (1.0, 2000.0))
-        self.register_buffer("adaptation_strength", torch.as_tensor(float(adaptation_strength)))
+        self.register_buffer("adaptation_strength", torch.as_tensor(strength))
 
     def params(self) -> Any:
         """The parameters of one step, computed from what is learned."""
@@ -145,8 +139,8 @@ class _Adaptive(LIFDynamics):
 
     def initial_state(self, like: Tensor) -> Any:
         """The state before the first step: zeros, and ``initial_adaptation``."""
-        zeros = torch.zeros_like(like)
-        return ALIFState(zeros, zeros, torch.full_like(like, self.initial_adaptation))
+        zeros = self._zeros(like)
+        return ALIFState(zeros, zeros, torch.full_like(zeros, self.initial_adaptation))
 
 
 class ALIF(_Adaptive, LIF):

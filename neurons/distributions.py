@@ -17,6 +17,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
+from numbers import Real
 from typing import ClassVar
 
 import torch
@@ -43,9 +44,9 @@ class Distribution(ABC):
         return f"{type(self).__name__}({', '.join(f'{value:g}' for value in astuple(self))})"
 
     @property
-    def support(self) -> tuple[float, float]:
-        """Lowest and highest value that it can draw."""
-        return -math.inf, math.inf
+    @abstractmethod
+    def core(self) -> tuple[float, float]:
+        """Lowest and highest of what it draws but for its tails."""
 
     @abstractmethod
     def sample(self, shape: Sequence[int]) -> Tensor:
@@ -59,7 +60,7 @@ class constant(Distribution):  # noqa: N801 - reads as a function, as torch.dist
     value: float
 
     @property
-    def support(self) -> tuple[float, float]:
+    def core(self) -> tuple[float, float]:
         """The value."""
         return self.value, self.value
 
@@ -80,6 +81,11 @@ class normal(Distribution):  # noqa: N801
         if self.std < 0:
             raise ValueError(f"{self}: the standard deviation must not be negative.")
 
+    @property
+    def core(self) -> tuple[float, float]:
+        """The mean."""
+        return self.mean, self.mean
+
     def sample(self, shape: Sequence[int]) -> Tensor:
         """Draw from N(mean, std²)."""
         return self.mean + self.std * torch.randn(tuple(shape))
@@ -98,7 +104,7 @@ class uniform(Distribution):  # noqa: N801
             raise ValueError(f"{self}: low must not exceed high.")
 
     @property
-    def support(self) -> tuple[float, float]:
+    def core(self) -> tuple[float, float]:
         """The range."""
         return self.low, self.high
 
@@ -121,6 +127,9 @@ class loguniform(uniform):  # noqa: N801
         return self.low * (self.high / self.low) ** torch.rand(tuple(shape))
 
 
+_FORMS = "give a number, normal(mean, std), uniform(low, high) or loguniform(low, high)"
+
+
 def parse(text: str | float | Distribution) -> Distribution:
     """Read a distribution from text.
 
@@ -129,12 +138,14 @@ def parse(text: str | float | Distribution) -> Distribution:
             ``"constant(20)"`` or a plain number; a distribution is returned as it is.
 
     Raises:
-        ValueError: if the text is none of these.
+        ValueError: if it is none of these.
     """
     if isinstance(text, Distribution):
         return text
-    if isinstance(text, int | float):
-        return constant(text)
+    if isinstance(text, Real):
+        return constant(float(text))
+    if not isinstance(text, str):
+        raise ValueError(f"A {type(text).__name__} is not a distribution: {_FORMS}.")
     match = re.fullmatch(r"\s*(\w+)\s*\(([^()]*)\)\s*", text)
     try:
         if match is None:
@@ -143,7 +154,4 @@ def parse(text: str | float | Distribution) -> Distribution:
         return Distribution.kinds[name](*(float(a) for a in arguments.split(",")))
     except (KeyError, TypeError, ValueError) as error:
         detail = f" ({error})" if isinstance(error, ValueError) and match is not None else ""
-        raise ValueError(
-            f"{text!r} is not a distribution: give a number, normal(mean, std), uniform(low, high) "
-            f"or loguniform(low, high){detail}."
-        ) from None
+        raise ValueError(f"{text!r} is not a distribution: {_FORMS}{detail}.") from None

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ._given import whole
 from .distributions import Distribution
 from .kernels.events import EventBatch
 from .kernels.reference import check_reset
@@ -59,7 +60,8 @@ class LI(nn.Module):
             :class:`TimeConstant`.
 
     Raises:
-        ValueError: if the time constant is out of range, or a given one has another size.
+        ValueError: if the time constant is out of range, or a given one has another size; for a
+            number of neurons that is none.
 
     Example:
         >>> li = LI(2, tau_mem=20.0)
@@ -72,6 +74,7 @@ class LI(nn.Module):
         self, neurons: int, tau_mem: float | str | Distribution | TimeConstant = "normal(20, 5)"
     ) -> None:
         super().__init__()
+        whole(1, neurons=neurons)
         self.neurons = neurons
         if isinstance(tau_mem, TimeConstant):
             check_fits(tau_mem, (neurons,))
@@ -114,8 +117,7 @@ class LI(nn.Module):
             )
         check_reset(reset, shape)
         alpha = self.tau_mem.decay()
-        before = None if state is None else state.membrane
-        found = run_integrator(self, input_, projection, alpha, before, reset)
+        found = run_integrator(self, input_, projection, alpha, state, reset)
         if isinstance(found, tuple):
             trace, last = found
             return trace, LIState(last)

@@ -37,7 +37,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import snntorch as snn
-import torch
 from torch import Tensor
 
 from ._layer import SpikingLayer
@@ -142,7 +141,7 @@ class LIFDynamics(SpikingLayer):
 
     def initial_state(self, like: Tensor) -> Any:
         """The state before the first step: zeros."""
-        zeros = torch.zeros_like(like)
+        zeros = self._zeros(like)
         return LIFState(zeros, zeros)
 
 

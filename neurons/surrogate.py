@@ -28,7 +28,8 @@ spike replaced by it is smooth, and then backpropagation can be checked against 
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any
 
 import torch
@@ -58,6 +59,18 @@ class _Spike(torch.autograd.Function):
 @dataclass(frozen=True)
 class Surrogate(ABC):
     """Base of the surrogates: calling one with v = u - B of any shape returns the spikes."""
+
+    def __post_init__(self) -> None:
+        if type(self) not in SURROGATES.values():
+            return  # somebody else's, who knows what its constants may be
+        for field in fields(self):
+            value, positive = getattr(self, field.name), field.name in _POSITIVE
+            fits = isinstance(value, Real) and math.isfinite(value)
+            if not fits or (positive and value <= 0):
+                raise ValueError(
+                    f"{field.name} of the surrogate {type(self).__name__} must be a finite number"
+                    f"{' > 0' if positive else ''}, got {value!r}."
+                )
 
     def __call__(self, v: Tensor) -> Tensor:
         """Return H(v) in the dtype of ``v``, with psi(v) as its derivative."""
@@ -211,6 +224,9 @@ class no_gradient(Surrogate):  # noqa: N801
         """Return zeros."""
         return torch.zeros_like(v)
 
+
+_POSITIVE = ("sigma", "s", "a", "width", "slope", "alpha")
+"""Constants that are a width or a rate; those that weigh, gamma and h, may be any number."""
 
 SURROGATES: dict[str, type[Surrogate]] = {
     kind.__name__: kind

@@ -34,6 +34,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ._given import whole
 from .distributions import Distribution, constant, parse
 
 # A start on a bound would sit where the sigmoid is flat and could never leave: stay this far
@@ -58,8 +59,8 @@ class TimeConstant(nn.Module):
 
     Raises:
         ValueError: for a tau, bound or dt that is not positive, bounds in the wrong order, a
-            number or a range of a distribution outside the bounds, an unknown parametrisation, or a
-            distribution without a size to draw for.
+            number, or the mean or range of a distribution, outside the bounds, an unknown
+            parametrisation, or a distribution without a size to draw for.
 
     Example:
         >>> tau = TimeConstant(20.0, size=3)
@@ -95,7 +96,7 @@ class TimeConstant(nn.Module):
         # A tail may be clipped; a start that lies outside as a whole is a mistake.
         start = self.initial
         named = f"{start.value:g}" if isinstance(start, constant) else str(start)
-        lowest, highest = start.support
+        lowest, highest = start.core
         if highest <= 0:
             raise ValueError(f"A time constant must be positive, got {named}.")
         if not self._raw and (highest < low or lowest > high):
@@ -107,7 +108,9 @@ class TimeConstant(nn.Module):
                 )
             shape: tuple[int, ...] = ()
         else:
-            shape = (size,) if isinstance(size, int) else tuple(size)
+            shape = tuple(size) if isinstance(size, Sequence) else (size,)
+            for length in shape:
+                whole(0, size=length)
         self.theta = nn.Parameter(torch.empty(shape), requires_grad=learn)
         drawn = self.initial.sample(shape)
         self.assign(drawn.where(drawn > 0, low) if self._raw else drawn.clamp(low, high))

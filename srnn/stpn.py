@@ -27,7 +27,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from srnn.neurons.kernels.reference import check_reset
-from srnn.neurons.plasticity import HebbianSTP, Plasticity, PlasticState, run_tanh
+from srnn.neurons.plasticity import HebbianSTP, Plasticity, PlasticState, check_tanh, run_tanh
 
 from .baselines import Baseline
 from .encoder import Encoder
@@ -59,6 +59,7 @@ class STPNLayer(nn.Module):
         self.input_size = inputs
         self.hidden_size = units
         self.plasticity = plasticity(units, inputs, **synapses)
+        check_tanh(self.plasticity)
 
     def initial_state(self, batch: int, like: Tensor) -> PlasticState:
         """The state before the first step: zeros."""

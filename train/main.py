@@ -144,8 +144,9 @@ def _answer(
         return _fail(name, f"{what}{after_failed_write}.", 1)
     except Exception as error:
         from srnn.datasets import DataError
+        from srnn.neurons.plasticity import ActivityError
 
-        if not isinstance(error, DataError):
+        if not isinstance(error, DataError | ActivityError):
             raise
         return _fail(name, error, 2)
     finally:

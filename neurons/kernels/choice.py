@@ -93,9 +93,10 @@ def kernel_info(
     for name, module in of.named_modules():
         if not hasattr(module, "forward_sequence") or not hasattr(module, "tau_mem"):
             continue
-        tensors = [*module.parameters(), *module.buffers()]
+        # Without the states of the step call, which a sequence neither reads nor changes.
+        tensors = [t for t in module.state_dict().values() if t.is_floating_point()]
         where = device or (tensors[0].device if tensors else torch.device("cpu"))
-        dtypes = {p.dtype for p in module.parameters()} or {torch.float32}
+        dtypes = {t.dtype for t in tensors} or {torch.get_default_dtype()}
         reason = unsupported(module) or _odd_types(dtypes)
         kernel = best(where, reason, announce=False)
         found.append(KernelInfo(name or type(module).__name__, *kernel))
@@ -257,7 +258,7 @@ def _grades(factor: Tensor) -> bool:
 
 def _odd_types(dtypes: set[torch.dtype]) -> str | None:
     if len(dtypes) > 1:
-        return "input and parameters have different dtypes"
+        return "input, parameters and state have different dtypes"
     dtype = next(iter(dtypes))
     if dtype in (torch.float32, torch.float64):
         return None

@@ -97,7 +97,8 @@ class EventBatch(NamedTuple):
 
     def to(self, *args: object, **keywords: object) -> "EventBatch":
         """Move the events to a device, as :meth:`torch.Tensor.to` does; their types stay."""
-        device = torch.empty(0).to(*args, **keywords).device  # type: ignore[call-overload]
+        here = torch.empty(0, device=self.events[0].device)
+        device = here.to(*args, **keywords).device  # type: ignore[call-overload]
         if isinstance(self.events, Bits):
             return EventBatch(Bits(self.events.words.to(device)), self.shape)
         offsets, channels, values = self.events

@@ -20,6 +20,35 @@ def check_reset(reset: Tensor | None, shape: Sequence[int]) -> None:
         )
 
 
+def check_state(state: Any, initial: Any, name: str = "state") -> None:
+    """Refuse a carried state that is none of this layer, or of another batch: it would broadcast.
+
+    Args:
+        state: what a user gave.
+        initial: the state of a new sequence, with the types and shapes that it has to have.
+        name: of the state, in words for the message.
+
+    Raises:
+        ValueError: if a field is of another type or shape.
+    """
+    kind = Tensor if isinstance(initial, Tensor) else type(initial)
+    if not isinstance(state, kind) or (kind is tuple and len(state) != len(initial)):
+        raise ValueError(
+            f"The {name} must be of the type {kind.__name__}, as a call before has returned it, "
+            f"got {type(state).__name__}."
+        )
+    if kind is Tensor:
+        if state.shape != initial.shape:
+            raise ValueError(
+                f"The {name} must have the shape {list(initial.shape)}, got {list(state.shape)}: "
+                "carry the state of the same sequences on, or begin with None."
+            )
+        return
+    fields = getattr(kind, "_fields", range(len(initial)))
+    for field, part, start in zip(fields, state, initial, strict=True):
+        check_state(part, start, f"{field} of the {name}")
+
+
 def run(
     advance: Callable[[Tensor, Tensor, Any], tuple[Tensor, Any]],
     input_: Tensor,

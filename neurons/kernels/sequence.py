@@ -80,6 +80,8 @@ def run_layer(
     params = layer.params()
     kernel = "reference"
     values = _per_neuron(params, shape[-1])
+    if state is not None:
+        reference.check_state(state, layer.initial_state(layer.threshold.new_empty(shape[1:])))
     if values is not None:
         tensors = [*values.values(), *_tensors(signal, projection), *(state or ())]
         device = values["alpha"].device
@@ -97,11 +99,10 @@ def run_layer(
         outputs, membranes, after = found
         return outputs, after, membranes
 
-    before = layer.initial_state(values["alpha"].new_empty(shape[1:]))
-    sent = before.spikes
-    if state is not None:
+    if state is None:
+        before = state = layer.initial_state(values["alpha"].new_empty(shape[1:]))
+    else:
         before = layer._with_crossings(state, params)
-        before, sent = type(state)(*(part.expand(shape[1:]) for part in before)), state.spikes
     anew_twice = layer.resets is RECURRENT_RESETS and layer.reset_mechanism == "zero"
     recurrent = getattr(layer, "recurrent", None)
     spike = layer.spike_grad
@@ -111,7 +112,7 @@ def run_layer(
         recurrent=None if recurrent is None else recurrent.weight,
         recurrent_bias=None if recurrent is None else recurrent.bias,
         **values,
-        spikes=sent.expand(shape[1:]),
+        spikes=state.spikes,
         crossed=before.spikes,
         membrane=before.membrane,
         adaptation=getattr(before, "adaptation", None),
@@ -128,7 +129,7 @@ def run_layer(
     note(solution.spikes, solution.counts, solution.fired)
     after = before._replace(
         # A copy: a view would hold on to the spikes of the whole sequence.
-        spikes=solution.spikes[-1].clone() if shape[0] else sent,
+        spikes=solution.spikes[-1].clone() if shape[0] else state.spikes,
         membrane=solution.membrane,
     )
     if solution.adaptation is not None:
@@ -149,9 +150,10 @@ def _run_plastic(
     given = current_of(signal, projection, stp.W.dtype)
     like = given.new_empty(given.shape[1], stp.neurons)
     neurons = layer.initial_state(like)
-    initial = PlasticState(neurons.spikes, neurons, stp.initial_state(len(like), like))
-    before = initial
+    synapses = stp.initial_state(len(like), neurons.membrane)
+    before = initial = PlasticState(neurons.spikes, neurons, synapses)
     if state is not None:
+        reference.check_state(state, initial)
         before = state._replace(neurons=layer._with_crossings(state.neurons, params))
     membranes = []
 
@@ -168,11 +170,11 @@ def _run_plastic(
 
 
 def run_integrator(
-    layer: nn.Module,
+    layer: Any,
     signal: Signal,
     projection: nn.Module | None,
     alpha: Tensor,
-    membrane: Tensor | None,
+    state: Any,
     reset: Tensor | None,
 ) -> tuple[Tensor, Tensor] | Tensor:
     """Run leaky integrators, which are neurons that never reach their threshold.
@@ -182,7 +184,7 @@ def run_integrator(
         signal: as in :func:`run_layer`.
         projection: likewise.
         alpha: decay over one step.
-        membrane: where to start from, [batch, neurons]; None for zeros.
+        state: where to start from, as the layer's own tuple; None for its initial state.
         reset: mask [time, batch] of steps before which the membrane is put to zero.
 
     Returns:
@@ -191,6 +193,9 @@ def run_integrator(
     """
     signal, projection = _hidden_call(signal, projection)
     shape = shape_after(signal, projection)
+    if state is not None:
+        reference.check_state(state, layer.initial_state(alpha.new_empty(shape[1:])))
+    membrane = None if state is None else state.membrane
     tensors = [alpha, membrane, *_tensors(signal, projection)]
     kernel = choose(layer, shape, alpha.device, [t.dtype for t in tensors if t is not None])
     if kernel == "reference" or not shape[0]:
@@ -209,7 +214,7 @@ def run_integrator(
         adaptation_strength=None,
         spikes=zeros,
         crossed=zeros,
-        membrane=zeros if membrane is None else membrane.expand(shape[1:]),
+        membrane=zeros if membrane is None else membrane,
         adaptation=None,
         begin=None if reset is None else reset.bool(),
         rules=Rules("no_gradient", (), "none", False),

@@ -8,11 +8,11 @@ from .memristive import (
     memristive_transmit,
     memristive_update,
 )
-from .plugin import Plasticity
+from .plugin import ActivityError, Plasticity
 from .proxy import conductance_proxy
 from .rleaky import PlasticRLeaky
 from .sequence import PlasticState, plastic_step, restart, run
-from .tanh import run_tanh
+from .tanh import check_tanh, run_tanh
 from .tsodyks_markram import (
     TsodyksMarkramParams,
     TsodyksMarkramState,
@@ -22,6 +22,7 @@ from .tsodyks_markram import (
 )
 
 __all__ = [
+    "ActivityError",
     "DeviceActivity",
     "DeviceEnergy",
     "DeviceProfile",
@@ -36,6 +37,7 @@ __all__ = [
     "TsodyksMarkramParams",
     "TsodyksMarkramSTP",
     "TsodyksMarkramState",
+    "check_tanh",
     "conductance_proxy",
     "hebbian_transmit",
     "hebbian_update",

@@ -53,6 +53,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .._given import not_negative, whole
 from ..time_constant import TimeConstant
 from .device import FLOOR, DeviceActivity
 from .hebbian import RECURRENT_TERMS, HebbianState, coincidence
@@ -211,16 +212,15 @@ class MemristiveSTP(Plasticity):
                 "W + F = 0."
             )
         self.window = window
-        if levels is not None and (levels < 2 or not all(map(math.isfinite, window))):
-            raise ValueError(
-                f"levels must be at least 2, over a finite window; got {levels} over {window} S."
-            )
+        whole(2, levels=levels)
+        if levels is not None and not all(map(math.isfinite, window)):
+            raise ValueError(f"levels need a finite window, got {levels} over {window} S.")
         low, high = ((G - self.floor) / self.scale for G in window)
         self.writing = Writing(
             low,
             high,
-            _not_negative(threshold=threshold),
-            _not_negative(write_noise=write_noise),
+            not_negative(threshold=threshold),
+            not_negative(write_noise=write_noise),
             levels,
             generator,
         )
@@ -243,7 +243,7 @@ class MemristiveSTP(Plasticity):
         )
         shape = self._shape_per(gamma_per=gamma_per)
         self.Gamma = self._drawn(shape, scale=0.001)
-        self._draw_devices(_not_negative(device_spread=device_spread))
+        self._draw_devices(not_negative(device_spread=device_spread))
 
     def _draw_devices(self, spread: float) -> None:
         """Draw what makes every device another one; without spread, one value stands for all."""
@@ -326,11 +326,4 @@ def _positive(**given: float) -> float:
     ((name, value),) = given.items()
     if not 0 < value < math.inf:
         raise ValueError(f"{name} must be positive and finite, got {value}.")
-    return value
-
-
-def _not_negative(**given: float) -> float:
-    ((name, value),) = given.items()
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be a finite number >= 0, got {value}.")
     return value

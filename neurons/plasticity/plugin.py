@@ -25,10 +25,18 @@ Source of the form and of the start: Rodriguez, Guo and Moraitis 2022 (ICML), as
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .._given import whole
+from ..kernels.choice import _transformed
+
+
+class ActivityError(ValueError):
+    """Presynaptic activity is none that a plugin's dynamics are made for."""
 
 
 class Plasticity(nn.Module, ABC):
@@ -41,19 +49,19 @@ class Plasticity(nn.Module, ABC):
         bias: whether a learned bias is added to the current.
 
     Raises:
-        ValueError: for less than one neuron or a negative number of inputs.
+        ValueError: for less than one neuron, a negative number of inputs, or no whole number.
     """
 
     state_type: Any
     """The NamedTuple of the state."""
 
+    activity_range: tuple[float, float] = (-math.inf, math.inf)
+    """Lowest and highest presynaptic activity that the dynamics are made for."""
+
     def __init__(self, neurons: int, inputs: int = 0, *, bias: bool = True) -> None:
         super().__init__()
-        if neurons < 1 or inputs < 0:
-            raise ValueError(
-                "Plastic synapses need at least one neuron and no negative number of inputs, "
-                f"got {neurons} and {inputs}."
-            )
+        whole(1, neurons=neurons)
+        whole(0, inputs=inputs)
         self.neurons = neurons
         self.inputs = inputs
         self.W = self._drawn((neurons, self.lines))
@@ -86,6 +94,26 @@ class Plasticity(nn.Module, ABC):
         Without input lines x reaches the neurons by another way, and z is h.
         """
         return torch.cat([x, h], dim=-1) if self.inputs else h
+
+    def check_activity(self, z: Tensor) -> None:
+        """Refuse presynaptic activity of a whole sequence that the dynamics are not made for.
+
+        Nothing is asked of it in a program that is being traced, nor in a single step: on a GPU,
+        the answer waits for all that has been asked before.
+
+        Raises:
+            ActivityError: if it leaves :attr:`activity_range`.
+        """
+        low, high = self.activity_range
+        unbounded = math.isinf(low) and math.isinf(high)
+        if unbounded or not z.numel() or torch.compiler.is_compiling() or _transformed():
+            return
+        least, most = z.detach().aminmax()
+        if not bool((least >= low) & (most <= high)):
+            raise ActivityError(
+                f"{type(self).__name__} takes activity between {low:g} and {high:g}, such as "
+                f"spikes, got {float(least):g} .. {float(most):g}."
+            )
 
     @abstractmethod
     def params(self) -> Any:
@@ -141,6 +169,23 @@ class Plasticity(nn.Module, ABC):
     def extra_repr(self) -> str:
         """Number of neurons and inputs."""
         return f"{self.neurons}, inputs={self.inputs}"
+
+
+_REPLACED = ("V", "all_to_all", "conv2d_channels", "kernel_size", "learn_recurrent")
+
+
+def refuse_connections(given: Iterable[str], *more: str) -> None:
+    """Refuse keywords of the recurrent connections, in whose place a plugin stands.
+
+    Args:
+        given: names of the keywords that a user gave.
+        *more: further ones that are not the user's to give.
+
+    Raises:
+        TypeError: if there are any.
+    """
+    if refused := [name for name in (*_REPLACED, *more) if name in given]:
+        raise TypeError(f"The plasticity holds the recurrent connections: leave out {refused}.")
 
 
 def one_of(choices: tuple[str, ...], **given: str) -> str:

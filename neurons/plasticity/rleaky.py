@@ -15,7 +15,9 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
-from .plugin import Plasticity
+from .._given import begins
+from .._registry import Registered, register
+from .plugin import Plasticity, refuse_connections
 from .sequence import PlasticState, plastic_step
 
 
@@ -26,7 +28,7 @@ class _Elsewhere(nn.Module):
         return torch.zeros_like(spikes)
 
 
-class PlasticRLeaky(snn.RLeaky):
+class PlasticRLeaky(Registered, snn.RLeaky):
     """:class:`snntorch.RLeaky` whose recurrent connections are plastic.
 
     It is called as its counterpart is. The state of the synapses belongs to the layer, so a layer
@@ -51,14 +53,16 @@ class PlasticRLeaky(snn.RLeaky):
         torch.Size([2, 5])
     """
 
+    spk: Tensor
+    mem: Tensor
+
     def __init__(self, plasticity: Plasticity, beta: float | Tensor, **rleaky: Any) -> None:
-        replaced = {"V", "all_to_all", "linear_features", "conv2d_channels", "kernel_size"}
-        if given := sorted(replaced & rleaky.keys()):
-            raise TypeError(f"The plasticity holds the recurrent connections: leave out {given}.")
+        refuse_connections(rleaky, "linear_features")
         super().__init__(beta, linear_features=plasticity.neurons, **rleaky)
+        register(self)
         self.recurrent = _Elsewhere()
         self.plasticity = plasticity
-        self._gradient_kept = False
+        self._gradient_kept: bool = False
         for name in self._fields:
             self.register_buffer(f"synapse_{name}", torch.zeros(0), persistent=False)
 
@@ -91,8 +95,8 @@ class PlasticRLeaky(snn.RLeaky):
         if before.shape != shape:
             before = input_.new_zeros(shape)
         state = self.synapses
-        begins = mem is not None and mem is not self.mem and not bool(mem.any())
-        if begins or len(state[0]) != len(input_):
+        anew = mem is not None and mem is not self.mem and begins(mem, self.mem)
+        if anew or len(state[0]) != len(input_):
             state = self.plasticity.initial_state(len(input_), input_)
         elif self._gradient_kept and not membrane.requires_grad:
             state = type(state)(*(part.detach() for part in state))

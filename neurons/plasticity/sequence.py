@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..kernels.reference import check_reset, check_state
 from .plugin import Plasticity
 
 Advance = Callable[[Tensor, Tensor, Any], tuple[Tensor, Any]]
@@ -96,7 +97,16 @@ def run(
 
     Returns:
         The activity of every step [time, batch, neurons], and the final state.
+
+    Raises:
+        ValueError: if the mask or the state does not fit, or the activity is none that the plugin
+            takes.
     """
+    check_reset(reset, x.shape)
+    check_state(state, initial)
+    plasticity.check_activity(state.h)
+    if plasticity.inputs:
+        plasticity.check_activity(x)
     params = plasticity.params()
     outputs = []
     for t, x_t in enumerate(x.unbind(0)):
@@ -104,4 +114,6 @@ def run(
             state = restart(state, initial, reset[t])
         h, state = plastic_step(x_t, state, plasticity, params, advance)
         outputs.append(h)
-    return (torch.stack(outputs) if outputs else x.new_zeros(0, *initial.h.shape)), state
+    activity = torch.stack(outputs) if outputs else initial.h.new_zeros(0, *initial.h.shape)
+    plasticity.check_activity(activity)
+    return activity, state

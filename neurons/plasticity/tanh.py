@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..kernels import hebbian
 from ..kernels.hebbian_library import HebbianProblem
+from ..kernels.reference import check_reset
 from .hebbian import HebbianState, HebbianSTP
 from .memristive import MemristiveSTP
 from .plugin import Plasticity
@@ -50,6 +51,20 @@ def _problem(
     return None
 
 
+def check_tanh(plasticity: Plasticity) -> None:
+    """Refuse synapses that do not take what tanh units send.
+
+    Raises:
+        ValueError: if their dynamics are made for a narrower range than -1 .. 1.
+    """
+    low, high = plasticity.activity_range
+    if low > -1 or high < 1:
+        raise ValueError(
+            f"{type(plasticity).__name__} takes activity between {low:g} and {high:g}, and tanh "
+            "units send -1 .. 1: give them HebbianSTP or MemristiveSTP."
+        )
+
+
 def run_tanh(
     x: Tensor, state: PlasticState, reset: Tensor | None, plasticity: Plasticity
 ) -> tuple[Tensor, PlasticState]:
@@ -65,9 +80,22 @@ def run_tanh(
         The activity of every step [time, batch, neurons], and the final state.
 
     Raises:
-        ValueError: if a shape does not fit, or SRNN_KERNEL names no kernel.
+        ValueError: if a shape or the synapses do not fit, or SRNN_KERNEL names no kernel.
         RuntimeError: if it names one that is not installed.
     """
+    check_tanh(plasticity)
+    width = plasticity.inputs or plasticity.neurons
+    if x.dim() != 3 or x.shape[-1] != width:
+        raise ValueError(
+            f"Tanh units with these synapses expect an input of shape [time, batch, {width}], "
+            f"got {list(x.shape)}."
+        )
+    check_reset(reset, x.shape)
+    if not isinstance(state, PlasticState) or not isinstance(state.synapses, plasticity.state_type):
+        raise ValueError(
+            f"The state must be a PlasticState whose synapses are a "
+            f"{plasticity.state_type.__name__}, as run_tanh returns it."
+        )
     problem = _problem(x, state, reset, plasticity) if len(x) else None
     if problem is not None and hebbian.compiled(problem):
         h, F = hebbian.solve(problem)

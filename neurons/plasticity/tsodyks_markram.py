@@ -32,7 +32,8 @@ at
 | W, b      | -             | -    | U(-1/√H, 1/√H)      | real         | :class:`Plasticity`      |
 
 U, tau_rec and tau_facil are learned, one of each per presynaptic line. The activity z must lie
-between 0 and 1, as spikes do; one in between is a fraction of a spike.
+between 0 and 1, as spikes do; one in between is a fraction of a spike. Beyond, u and x grow without
+a bound: a whole sequence is looked at before and after it runs, a single step is not.
 
 Source: Tsodyks, Pawelzik and Markram 1998 (Neural Computation 10), "Neural Networks with Dynamic
 Synapses".
@@ -142,6 +143,7 @@ class TsodyksMarkramSTP(Plasticity):
     """
 
     state_type: Any = TsodyksMarkramState
+    activity_range = (0.0, 1.0)
 
     def __init__(
         self,
@@ -203,7 +205,7 @@ def _logit(U: float | str | Distribution, lines: int) -> Tensor:
     """Draw U and return the theta whose sigmoid it is, within the bounds."""
     low, high = _U_BOUNDS
     start = parse(U)
-    lowest, highest = start.support
+    lowest, highest = start.core
     if highest < low or lowest > high:
         named = f"{start.value:g}" if isinstance(start, constant) else str(start)
         raise ValueError(f"U {named} lies outside the bounds {low:g} .. {high:g}.")

@@ -5,7 +5,12 @@ import torch
 
 import srnn
 from srnn import Readout
-from srnn.neurons.plasticity import HebbianState, MemristiveSTP, PlasticState
+from srnn.neurons.plasticity import (
+    HebbianState,
+    MemristiveSTP,
+    PlasticState,
+    TsodyksMarkramSTP,
+)
 from srnn.stpn import STPN, STPNLayer
 
 T, B, CHANNELS, CLASSES = 9, 4, 5, 3
@@ -174,3 +179,8 @@ def test_other_synapses_take_the_place_of_the_hebbian_ones():
     torch.testing.assert_close(net(x)[0], plain(x)[0], rtol=1e-12, atol=1e-12)
     with pytest.raises(TypeError, match="normal_isation"):
         STPN(CHANNELS, (6,), CLASSES, plasticity=MemristiveSTP, normal_isation="none")
+
+
+def test_synapses_that_take_no_tanh_are_refused():
+    with pytest.raises(ValueError, match="TsodyksMarkramSTP takes activity between 0 and 1, and"):
+        STPN(5, [4], 3, plasticity=TsodyksMarkramSTP)

@@ -121,6 +121,13 @@ def test_wrong_flag(flags, sentence, refused):
     assert refused(*flags.split()).startswith(sentence)
 
 
+def test_inputs_that_the_synapses_are_not_made_for(refused):
+    """The maze shows its reward, of 10."""
+    flags = ("--dataset", "maze", "--plasticity", "tsodyks-markram", "--plastic-inputs")
+    sentence = refused(*flags, "--hidden", 4, tiny=lambda *flags: [*map(str, flags)])
+    assert sentence.startswith("TsodyksMarkramSTP takes activity between 0 and 1, such as spikes")
+
+
 def test_a_network_without_plastic_synapses_takes_no_options():
     with pytest.raises(ConfigError, match="has no plastic synapses"):
         build_network(Experiment(model="gru", synapses={"clamp": 1}), art())

@@ -53,6 +53,13 @@ def test_every_kernel_takes_them(kernel, spikes, monkeypatch):
         torch.testing.assert_close(bits, dense, rtol=1e-10, atol=1e-10)
 
 
+def test_another_dtype_moves_nothing(spikes):
+    for batch in (bits_of(spikes), EventBatch.of(spikes * 0.5)):
+        there = batch.to("meta")
+        for part in (*there.events, *there.to(torch.float64).events):
+            assert part.device.type == "meta"
+
+
 def test_bits_that_do_not_fit_are_refused():
     words = torch.zeros(6, 2, dtype=torch.int64)
     EventBatch(Bits(words), (3, 2, 70)).check()

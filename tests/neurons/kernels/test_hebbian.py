@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from srnn.neurons import LIF, LIFState
 from srnn.neurons.kernels import cpu_backend, hebbian, hebbian_library
 from srnn.neurons.kernels.hebbian_library import HebbianProblem
 from srnn.neurons.plasticity import HebbianSTP, MemristiveSTP, PlasticState, run_tanh
@@ -53,6 +54,15 @@ def test_devices(normalisation, recurrent, masks, lambda_per):
     for without in ({"high": math.inf}, {"low": -math.inf}, {"threshold": 0.0}):
         says_something(problem, **without)
     check(make(masks=masks, device=True, threshold=0.0, **options))
+
+
+@pytest.mark.parametrize("normalisation", ["none", "input"])
+@pytest.mark.parametrize("only", [{"low": -0.3}, {"high": 0.3}, {"threshold": 0.1}], ids=str)
+def test_one_limit_alone(only, normalisation):
+    none = {"low": -math.inf, "high": math.inf, "threshold": 0.0}
+    problem = make(device=True, normalisation=normalisation)._replace(**none | only)
+    check(problem)
+    says_something(problem, **none)
 
 
 def test_devices_that_nothing_reaches():
@@ -256,6 +266,21 @@ def test_pieces_of_a_sequence_make_the_whole():
     torch.testing.assert_close(of_parts, of_whole, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("kernel", ["reference", "auto"])
+def test_what_does_not_fit_is_refused_before_any_kernel(kernel, monkeypatch):
+    monkeypatch.setenv("SRNN_KERNEL", kernel)
+    stp, x, state = layer()
+    for wrong in (x[0], x[..., :4]):
+        with pytest.raises(ValueError, match=r"an input of shape \[time, batch, 5\], got"):
+            run_tanh(wrong, state, None, stp)
+    with pytest.raises(ValueError, match=r"reset mask .* \[7, 3\], got \[8, 3\]"):
+        run_tanh(x, state, torch.zeros(8, 3), stp)
+    with pytest.raises(ValueError, match="a PlasticState whose synapses are a HebbianState"):
+        run_tanh(x, state._replace(synapses=()), None, stp)
+    with pytest.raises(ValueError, match=r"shape \[1, 6\], got \[3, 6\]"):
+        run_tanh(x[:, :1], state, None, stp)
+
+
 @pytest.mark.parametrize("name", ["h", "F", "begin", "W", "Lambda", "bias"])
 def test_a_shape_that_does_not_fit_is_refused_by_name(name):
     problem: HebbianProblem = make()
@@ -264,13 +289,70 @@ def test_a_shape_that_does_not_fit_is_refused_by_name(name):
         hebbian.solve(problem._replace(**{name: wrong}))
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_efficacies_too_small_to_be_normal_are_zero_and_the_caller_keeps_its_own(threads, number):
+def tiny_problem(F, Lambda):
+    """One step that does nothing but multiply F by Lambda."""
+    options = {"carried": False, "masks": False, "bias": False, "dtype": torch.float32}
+    problem = make(1, 2, 40, 30, normalisation="none", **options)
+    return problem._replace(
+        x=torch.zeros_like(problem.x),
+        F=torch.full_like(problem.F, F),
+        Lambda=torch.full_like(problem.W, Lambda),
+    )
+
+
+# The smallest normal number is 1.2e-38.
+results = pytest.mark.parametrize(
+    ("value", "factor"), [(1e-30, 1e-10), (1e-40, 1e10)], ids=["a result", "an operand"]
+)
+workers = pytest.mark.parametrize("number", [1, 2])
+
+
+@workers
+@results
+def test_what_is_too_small_to_be_normal_is_zero_forward(threads, number, value, factor):
     threads(number)
-    problem = make(3, 2, 40, 30, carried=False, masks=False, dtype=torch.float32)
-    tiny = torch.full_like(problem.F, 1e-40)  # the smallest normal number is 1.2e-38
-    nothing = {"x": torch.zeros_like(problem.x), "bias": torch.zeros(40)}
-    problem = problem._replace(F=tiny, Lambda=torch.ones_like(problem.W), **nothing)
-    _, F, _ = hebbian_library.forward(problem, backward=False)
+    _, F, _ = hebbian_library.forward(tiny_problem(value, factor), backward=False)
     assert not F.any()
-    assert (tiny * 0.5).all()
+
+
+@workers
+@results
+def test_what_is_too_small_to_be_normal_is_zero_backward(threads, number, value, factor):
+    threads(number)
+    problem = tiny_problem(0.0, factor)
+    of_h, of_F = (torch.zeros_like(part) for part in cotangents(problem))
+    _, gradients = run_library(problem, of_h, of_F + value)
+    assert not gradients["F"].any()
+
+
+@workers
+@results
+def test_what_is_too_small_to_be_normal_is_zero_in_a_spiking_pass(
+    threads, number, value, factor, monkeypatch
+):
+    monkeypatch.setenv("SRNN_KERNEL", "cpu")
+    threads(number)
+    layer = LIF(beta=min(factor, 1.0), threshold=0.5)
+    zeros = torch.zeros(8, 64)
+    before = LIFState(zeros, torch.full_like(zeros, value))
+    _, after = layer.forward_sequence(zeros[None], before)
+    assert not after.membrane.any()
+
+
+@workers
+def test_a_sum_of_normal_numbers_that_is_not_normal_is_zero(threads, number, monkeypatch):
+    monkeypatch.setenv("SRNN_KERNEL", "cpu")
+    threads(number)
+    layer = LIF(beta=1.0, reset_mechanism="none")  # nothing is done with the sum
+    zeros = torch.zeros(8, 64)
+    _, after = layer.forward_sequence(zeros[None] - 1.2e-38, LIFState(zeros, zeros + 1.5e-38))
+    assert not after.membrane.any()
+
+
+def test_the_caller_and_its_threads_keep_such_numbers(threads):
+    threads(2)
+    problem = tiny_problem(1e-30, 1e-10)
+    tiny = torch.full((2**21,), 1e-40)  # enough for all threads
+    for _ in range(3):
+        run_library(problem, *cotangents(problem))
+        assert (tiny * 0.5).all()

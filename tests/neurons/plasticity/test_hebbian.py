@@ -199,8 +199,9 @@ def test_recurrent_synapses_alone_take_the_neurons_activity():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"neurons": 0}, "at least one neuron .* got 0 and 0"),
-        ({"inputs": -1}, "no negative number of inputs, got 2 and -1"),
+        ({"neurons": 0}, "neurons must be a whole number >= 1, got 0"),
+        ({"neurons": 2.5}, r"neurons must be a whole number >= 1, got 2\.5"),
+        ({"inputs": -1}, "inputs must be a whole number >= 0, got -1"),
         ({"normalisation": "pre"}, "normalisation must be one of before, after, none, got 'pre'"),
         ({"recurrent": "newer"}, "recurrent must be one of old, new, got 'newer'"),
         ({"lambda_per": "neuron"}, "lambda_per must be one of synapse, scalar, got 'neuron'"),

@@ -1,5 +1,7 @@
 """PlasticRLeaky: snnTorch's neuron, with synapses that snnTorch's resets and detaches reach."""
 
+import copy
+
 import pytest
 import snntorch as snn
 import torch
@@ -104,6 +106,33 @@ def test_a_membrane_of_zeros_begins_anew(currents):
         assert torch.equal(spk, expected)
 
 
+def test_a_detached_membrane_of_zeros_goes_on():
+    layer = PlasticRLeaky(TsodyksMarkramSTP(4), 0.0, reset_mechanism="zero")
+    for parameter in (layer.plasticity.W, layer.plasticity.bias):
+        torch.nn.init.zeros_(parameter)
+    spk, mem = layer(torch.full((3, 4), 2.0), torch.ones(3, 4), None)
+    tired = layer.synapses.x
+    spk, mem = layer(torch.zeros(3, 4), spk.detach(), mem.detach())
+    assert not mem.any()
+    layer(torch.zeros(3, 4), spk.detach(), mem.detach())
+    assert (tired < 1).all()
+    assert (layer.synapses.x < 1).all()
+
+
+def test_a_copy_is_reset_with_all_others(currents):
+    layer = make(init_hidden=True)
+    for current in currents:
+        layer(current)
+    twin = copy.deepcopy(layer)
+    assert len(snn.SpikingNeuron.instances) == 2
+    assert twin in snn.SpikingNeuron.instances
+    assert twin.synapses.F.any()
+    assert twin.mem.any()
+    utils.reset(torch.nn.Sequential(layer))
+    assert not twin.mem.any()
+    assert not twin.synapses.F.any()
+
+
 def test_another_batch_begins_anew(currents):
     layer = make(init_hidden=True)
     layer(currents[0])
@@ -139,7 +168,9 @@ def test_the_state_follows_dtype_and_stays_out_of_the_weights(currents):
     assert layer.synapses.F.dtype == torch.float64
 
 
-@pytest.mark.parametrize("name", ["V", "all_to_all", "linear_features", "kernel_size"])
+@pytest.mark.parametrize(
+    "name", ["V", "all_to_all", "linear_features", "kernel_size", "learn_recurrent"]
+)
 def test_keywords_of_the_replaced_connections_are_refused(name):
     with pytest.raises(TypeError, match=f"leave out .*{name}"):
         PlasticRLeaky(HebbianSTP(4), 0.8, **{name: 3})

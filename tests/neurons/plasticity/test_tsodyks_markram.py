@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srnn.neurons import TimeConstant
-from srnn.neurons.plasticity import TsodyksMarkramSTP
+from srnn.neurons import RLIF, TimeConstant
+from srnn.neurons.plasticity import PlasticState, TsodyksMarkramSTP, run_tanh
 
 DEPRESSING = {"U": 0.5, "tau_rec": 800.0, "tau_facil": 1.0}
 FACILITATING = {"U": 0.05, "tau_rec": 20.0, "tau_facil": 500.0}
@@ -141,6 +141,38 @@ def test_a_start_is_where_it_is_asked_for():
     torch.testing.assert_close(stp.U, torch.full((5,), 0.25))
     assert stp.tau_rec.tau.shape == (5,)
     torch.testing.assert_close(stp.tau_facil.tau, torch.full((5,), 30.0))
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.5, math.nan])
+def test_a_sequence_of_activity_out_of_range_is_refused(bad):
+    layer, x = RLIF(plasticity=TsodyksMarkramSTP(4, 3)), torch.rand(5, 2, 3)
+    layer.forward_sequence(x)
+    x[3, 1, 2] = bad
+    with pytest.raises(ValueError, match="TsodyksMarkramSTP takes activity between 0 and 1, such"):
+        layer.forward_sequence(x)
+
+
+def test_spikes_that_are_graded_out_of_range_are_refused():
+    layer = RLIF(plasticity=TsodyksMarkramSTP(4), tau_mem=5.0)
+    x = torch.rand(5, 2, 4) * 9  # a current may be anything
+    assert layer.forward_sequence(x)[0].any()
+    layer.graded_spikes_factor.fill_(3.0)
+    with pytest.raises(ValueError, match=r"between 0 and 1, such as spikes, got 0 \.\. 3"):
+        layer.forward_sequence(x)
+
+
+def test_a_transform_of_functions_looks_at_no_numbers():
+    layer = RLIF(plasticity=TsodyksMarkramSTP(4, 3))
+    x = (torch.rand(6, 5, 2, 3) < 0.5).float()
+    batched = torch.vmap(lambda now: layer.forward_sequence(now)[0])(x)
+    assert torch.equal(batched, torch.stack([layer.forward_sequence(now)[0] for now in x]))
+
+
+def test_tanh_units_are_refused():
+    stp = TsodyksMarkramSTP(4, 3)
+    state = PlasticState(torch.zeros(2, 4), (), stp.initial_state(2, torch.zeros(())))
+    with pytest.raises(ValueError, match=r"tanh units send -1 \.\. 1: give them HebbianSTP or"):
+        run_tanh(torch.rand(5, 2, 3), state, None, stp)
 
 
 @pytest.mark.parametrize(

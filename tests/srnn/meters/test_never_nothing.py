@@ -41,8 +41,9 @@ LAYERS = [
     *((kind(6, [4], 3, readout="mean"), (5, 3, 6)) for kind in (STPN, FastWeights)),
     *(
         (SRNN(6, [4], 3, plasticity=kind, plastic_inputs=True), (5, 3, 6))
-        for kind in (HebbianSTP, MemristiveSTP, TsodyksMarkramSTP)
+        for kind in (HebbianSTP, MemristiveSTP)
     ),
+    (SRNN(6, [4], 3, plasticity=TsodyksMarkramSTP), (5, 3, 6)),  # whose inputs are 0 .. 1
 ]
 
 
