@@ -124,7 +124,7 @@ class Metrics(Callback):
         row |= {_column(name): value for name, value in averages.items()} | more
         self.latest = row
         for logger in trainer.loggers:
-            logger.log_metrics(row, step=row["batch"])
+            logger.log_metrics(row, step=int(self.module.batches))
         self._look(averages)
 
     def _look(self, averages: dict[str, float]) -> None:
