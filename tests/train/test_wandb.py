@@ -2,6 +2,8 @@
 
 import json
 import struct
+import time
+from contextlib import suppress
 
 import pytest
 
@@ -11,10 +13,24 @@ pytest.importorskip("wandb")
 
 
 def records(path):
-    """Read the records of a .wandb file: LevelDB's log format after a header of seven bytes."""
+    """Read the records of a .wandb file, which a process of W&B's own may not have ended yet."""
+    from google.protobuf.message import DecodeError
+
+    patience = time.monotonic() + 10
+    while True:
+        with suppress(DecodeError):  # of a record that is there in part
+            found = list(parsed(path.read_bytes()))
+            if found and found[-1].HasField("exit"):
+                return found
+        assert time.monotonic() < patience, f"{path} has no end"
+        time.sleep(0.1)
+
+
+def parsed(content):
+    """Read LevelDB's log format after a header of seven bytes."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    content, position, parts = path.read_bytes(), 7, b""
+    position, parts = 7, b""
     while position + 7 <= len(content):
         if 32768 - position % 32768 < 7:  # no header fits into the rest of a block
             position += 32768 - position % 32768
