@@ -280,11 +280,12 @@ def _new_folder(experiment: Experiment) -> RunFolder:
         if name is None:
             raise ConfigError("Processes that start by themselves need a --name that all know.")
         return RunFolder(folders / name)
-    folder = RunFolder(folders / experiment.name) if experiment.name else None
-    folder = folder or _reserved(folders, experiment)
-    os.environ[_RUN_NAME] = folder.path.name
     if experiment.name is None:
+        folder = _reserved(folders, experiment)
+        os.environ[_RUN_NAME] = folder.path.name
         return folder
+    folder = RunFolder(folders / experiment.name)
+    os.environ[_RUN_NAME] = experiment.name
     killed_early = experiment.resume == "auto" and not (folder.resumable() or folder.finished())
     if folder.path.exists() and not killed_early:
         advice = "it has finished" if folder.finished() else "go on with it by --resume auto"

@@ -124,7 +124,7 @@ def choose(
     reason = unsupported(layer)
     if reason is None and len(shape) != 3:
         reason = "the input has more dimensions than [time, batch, neurons]"
-    elif reason is None and _transformed():
+    elif reason is None and transformed():
         reason = "a transform of torch.func is at work"
     elif reason is None and not shape[-1]:
         reason = "there are no neurons"
@@ -304,7 +304,8 @@ def _changed(kind: type) -> str | None:
 
 
 @torch.compiler.assume_constant_result
-def _transformed() -> bool:
+def transformed() -> bool:
+    """Whether a transform of ``torch.func`` runs, whose tensors hold no numbers of their own."""
     return torch._C._functorch.peek_interpreter_stack() is not None
 
 

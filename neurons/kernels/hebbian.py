@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from . import hebbian_library
-from .choice import _transformed, best
+from .choice import best, transformed
 from .hebbian_library import HebbianProblem
 from .operation import refuse_second_derivative
 
@@ -35,7 +35,7 @@ def compiled(problem: HebbianProblem) -> bool:
     given = [v for v in problem._replace(begin=None) if isinstance(v, Tensor)]
     device, dtype = given[0].device, given[0].dtype
     reason = _missing()
-    if _transformed():
+    if transformed():
         reason = "a transform of torch.func is at work"
     elif torch.is_autocast_enabled(device.type):
         reason = "autocast is on"

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from .._given import whole
-from ..kernels.choice import _transformed
+from ..kernels.choice import transformed
 
 
 class ActivityError(ValueError):
@@ -106,7 +106,7 @@ class Plasticity(nn.Module, ABC):
         """
         low, high = self.activity_range
         unbounded = math.isinf(low) and math.isinf(high)
-        if unbounded or not z.numel() or torch.compiler.is_compiling() or _transformed():
+        if unbounded or not z.numel() or torch.compiler.is_compiling() or transformed():
             return
         least, most = z.detach().aminmax()
         if not bool((least >= low) & (most <= high)):

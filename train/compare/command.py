@@ -118,8 +118,9 @@ def _report(
     }
     figures.fronts(scored, DEFAULT_PROFILE, splits.info.title, folder / "plots/fronts.png")
     figures.layers(scored, DEFAULT_PROFILE, folder / "plots/layers.png")
-    untimed = [one for one in compared(scored) if one.over_time(DEFAULT_PROFILE) is None]
-    if len(untimed) < len(compared(scored)):
+    shown = compared(scored)
+    untimed = [one for one in shown if one.over_time(DEFAULT_PROFILE) is None]
+    if len(untimed) < len(shown):
         plots["Energy over the sequence"] = "plots/over_time.png"
         figures.over_time(scored, DEFAULT_PROFILE, folder / "plots/over_time.png")
         if untimed:
