@@ -8,6 +8,7 @@ its own.
 """
 
 import math
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -147,6 +148,7 @@ class SequenceLoader(DataLoader[tuple[Tensor, Tensor]]):
             sampler=self._order,
             num_workers=num_workers,
             collate_fn=_as_it_is,
+            worker_init_fn=_leave_signals_to_the_process,
             drop_last=drop_last,
             # Otherwise torch takes a seed for its workers from the global generator.
             generator=torch.Generator().manual_seed(seed),
@@ -208,3 +210,13 @@ class SequenceLoader(DataLoader[tuple[Tensor, Tensor]]):
 def _as_it_is(batch: Any) -> Any:
     """Collate nothing: the dataset gives whole batches."""
     return batch
+
+
+def _leave_signals_to_the_process(worker: int) -> None:
+    """Let a worker outlive Ctrl-C and SIGTERM, which a terminal or a scheduler sends to all.
+
+    The process that loads decides what comes of them, and ends its workers by itself; one that lost
+    a worker in the middle of a batch could not even save.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -2,13 +2,15 @@
 
 COMMAND is its function in srnn.train.main, ARGUMENTS are the flags and OUT the file that takes the
 output. MOMENT names a function or method, one of its calls, and whether it happens before or after
-that. HAPPENING is a list of signals that the process sends itself, or the size in bytes that files
-may have from then on.
+that. HAPPENING is a list of signals that the process sends itself and, but for SIGKILL, its
+workers, as a terminal or a scheduler would, or the size in bytes that files may have from then on.
 """
 
+import multiprocessing
 import os
 import pkgutil
 import resource
+import signal
 import sys
 from functools import wraps
 
@@ -25,7 +27,9 @@ def happen():
         resource.setrlimit(resource.RLIMIT_FSIZE, (HAPPENING, hard))  # noqa: F821
     else:
         for number in HAPPENING:  # noqa: F821
-            os.kill(os.getpid(), number)
+            workers = [] if number == signal.SIGKILL else multiprocessing.active_children()
+            for process in (*(worker.pid for worker in workers), os.getpid()):
+                os.kill(process, number)
 
 
 def disturb(name, call, when):

@@ -24,6 +24,7 @@ from .players import CARTPOLE
 TINY = players.TINY
 COMMAND = Path(sys.executable).with_name("srnn-train")
 TWO = ("--devices", "2", "--accelerator", "cpu")
+TORCHRUN = (COMMAND.with_name("torchrun"), "--standalone", "--nproc-per-node", "2")
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,8 +32,9 @@ pytestmark = [
 ]
 
 
-def run(flags):
-    done = subprocess.run([COMMAND, *flags], capture_output=True, text=True, timeout=300)
+def run(flags, launcher=()):
+    command = [*launcher, COMMAND, *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -52,12 +54,14 @@ def gradients_of(process, options, games):
     return learner, [parameter.grad for parameter in network.parameters()]
 
 
-@pytest.mark.parametrize("model", ["srnn", "lstm"])
-def test_two_processes_average_the_gradients_of_games_of_their_own(model, tiny, tmp_path):
+@pytest.mark.parametrize(
+    ("model", "launcher"), [("srnn", ()), ("lstm", TORCHRUN)], ids=["srnn", "lstm, by torchrun"]
+)
+def test_two_processes_average_the_gradients_of_games_of_their_own(model, launcher, tiny, tmp_path):
     """One update of all games, against two learners that know nothing of each other."""
     once = ("--epochs", "1", "--passes", "1", "--parts", "1", "--data.train", "8", "--hidden", "6")
     flags = tiny("--model", model, *once, *TWO, "--name", "two")
-    run(flags)
+    run(flags, launcher)
     saved = read_checkpoint(tmp_path / CARTPOLE / "two" / "checkpoints/last.ckpt")
     played = [position["games"] for position in saved["games"]]
     for process, games in enumerate(played):

@@ -54,21 +54,12 @@ def test_advantages_by_hand():
 
 
 @pytest.mark.parametrize("flags", MODELS.values(), ids=MODELS)
-def test_a_killed_run_goes_on_as_if_nothing_had_been(flags, train, tiny, tmp_path, monkeypatch):
+def test_a_killed_run_goes_on_as_if_nothing_had_been(flags, train, tiny, disturbed):
     """Weights, metrics and games; the kill is in the middle of games, and of an epoch."""
-    from srnn.train.main import train as command
-
     whole = train(*flags, name="whole")
-    step = PPO.training_step
-
-    def killed(self, batch, index):
-        if int(self.batches) == 11:
-            raise KeyboardInterrupt
-        step(self, batch, index)
-
-    monkeypatch.setattr(PPO, "training_step", killed)
-    assert command(tiny(*flags, "--name", "again")) == 130
-    monkeypatch.setattr(PPO, "training_step", step)
+    moment = ("srnn.train.ppo.PPO.training_step", 12, "before")
+    code, _ = disturbed(tiny(*flags, "--name", "again"), moment, [signal.SIGKILL])
+    assert code == -signal.SIGKILL
     again = train(*flags, "--resume", "auto", name="again")
     assert (again / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
     one, other = (

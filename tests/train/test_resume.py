@@ -98,6 +98,15 @@ def test_stopped(number, moment, place, tiny, disturbed, resumes, tmp_path):
     resumes(by_path=True)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_stopped_together_with_the_workers_of_its_loader(number, tiny, disturbed, resumes):
+    flags = ("--num-workers", "1")
+    code, error = disturbed(tiny("--name", "run", *flags), (BATCH_END, 3, "after"), [number])
+    assert "stopped and saved after batch 4 of epoch 1" in error
+    assert (code, error.count("\n")) == (130, 1), error
+    resumes(*flags)
+
+
 def test_stopped_in_the_last_epoch_after_its_last_batch_is_just_finished(
     tiny, disturbed, reference, outcome, tmp_path, without_plots
 ):
