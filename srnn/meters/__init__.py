@@ -52,6 +52,7 @@
 that no meter knows is an error, ``UncountedError``, that names it. Conventions: docs/energy.md.
 """
 
+from .calls import Call
 from .devices import DeviceMeter
 from .energy import (
     DEFAULT_PROFILE,
@@ -71,7 +72,6 @@ from .meters import LayerOps, LayerSpikes, SpikeMeter, SynOpMeter, Tally
 from .proxy import device_proxy
 from .table import Table, layer_table, table
 from .terms import CONVENTIONS, DENSE, EVENT_DRIVEN, FOLDED, Convention, Ops, Term, products, work
-from .watch import Call
 
 __all__ = [
     "CONVENTIONS",

@@ -22,11 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .calls import Call, Kind
 from .errors import UncountedError
 from .events import Input, read
 from .synapses import biases, linear
 from .terms import Terms, add, work
-from .watch import Call, Kind
 
 _HADAMARD = {"LSTM": 3, "GRU": 3, "RNN": 0}
 _GATE = {"LSTM": 0, "GRU": 1, "RNN": 0}

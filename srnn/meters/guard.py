@@ -22,11 +22,13 @@ class Frame(NamedTuple):
         name: its name within the network.
         kind: the name of its class.
         covered: whether it is counted as a whole.
+        own: the modules, by id, that are counted with it; their calls within it are not.
     """
 
     name: str
     kind: str
     covered: bool
+    own: frozenset[int] = frozenset()
 
 
 class Guard(TorchDispatchMode):

@@ -32,10 +32,10 @@ from srnn.readout import Readout
 from srnn.stpn import STPNLayer
 
 from . import cells, short_term, spiking
+from .calls import Call, Kind, Methods
 from .errors import UncountedError
 from .synapses import class_of, features_of, synapse_terms
 from .terms import Term, Terms, work
-from .watch import Call, Kind, Methods
 
 
 def _elements(call: Call, *, ac: float = 0, mac: float = 0, words: float = 0) -> Term:

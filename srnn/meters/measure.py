@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from srnn.states import reset
 
+from .calls import Call, Kind
 from .footprint import Footprint
 from .guard import Frame
 from .layers import kind_of
 from .meters import LayerSpikes, SpikeMeter, SynOpMeter, Tally, refuse_batch_first
-from .watch import Call, Kind, Watch
+from .watch import Watch
 
 Step = Callable[[Any, Tensor], Any]
 _INPUT = "synapses"

@@ -26,10 +26,11 @@ from torch import Tensor, nn
 from srnn.neurons.kernels import EventBatch
 from srnn.neurons.kernels.events import counts_of
 
+from .calls import Call, Kind
 from .layers import kind_of
 from .synapses import features_of, is_synapse
 from .terms import EVENT_DRIVEN, Convention, Ops, Term, Terms, add, total_of
-from .watch import Call, Kind, Watch
+from .watch import Watch
 
 
 @dataclass

@@ -21,11 +21,11 @@ from typing import Any
 
 from srnn.fast_weights import FastWeightsLayer
 
+from .calls import Call, Kind
 from .events import read
 from .plastic import before, plastic_terms
 from .synapses import biases, linear
 from .terms import Terms, add, work
-from .watch import Call, Kind
 
 
 def _count_stpn(call: Call) -> Terms:

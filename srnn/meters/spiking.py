@@ -19,12 +19,12 @@ from srnn.neurons import LI
 from srnn.neurons.surrogate import Surrogate
 
 from . import plastic
+from .calls import Call, Kind, Methods
 from .errors import UncountedError
 from .events import Input, read
 from .neurons import formula_of
 from .synapses import class_of, features_of, is_synapse, synapse_terms
 from .terms import Term, Terms, add, work
-from .watch import Call, Kind, Methods
 
 SILENT = (LI, nn.Identity)
 """What may stand in the place of neurons and never fires."""

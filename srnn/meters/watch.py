@@ -5,9 +5,9 @@ hook would keep a spiking layer from its compiled kernel.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -16,117 +16,11 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes, _get_current_dispatch_mode_stack
 
 from srnn.neurons.kernels import EventBatch
-from srnn.neurons.kernels.scans import Scan, find, listen
+from srnn.neurons.kernels.scans import listen
 
+from .calls import Call, Kind, Known, nothing
 from .errors import UncountedError
-from .events import Input, read, read_batch, read_scan
 from .guard import Frame, Guard
-from .terms import Terms
-
-
-@dataclass
-class Call:
-    """One call of a part, after it has run.
-
-    Attributes:
-        name: of the part within the network.
-        module: the part.
-        arguments: what it was called with, by name.
-        output: what it returned.
-        sequence: whether it ran over a whole sequence, [time, batch, ...].
-        timewise: whether time steps are to be kept apart.
-        before: what was noted before it ran.
-        known: the tensor that was read last.
-        scans: inputs that its kernel scanned.
-        projection: the module given by this name, if the call is to be counted with it: one that is
-            no part of the network, or that a kernel stood in for, is not seen to run.
-    """
-
-    name: str
-    module: Any
-    arguments: dict[str, Any]
-    output: Any
-    sequence: bool
-    timewise: bool
-    before: Any = None
-    known: "Known" = field(default_factory=lambda: Known())
-    scans: list[Scan] = field(default_factory=list)
-    projection: Any = None
-
-    def read(self, x: Tensor | EventBatch, features: int = 1, *, binary: bool = False) -> Input:
-        """Sort the elements of x as :func:`srnn.meters.events.read` does, once for each tensor."""
-        if isinstance(x, EventBatch):
-            return read_batch(x, timewise=self.timewise)
-        scan = find(self.scans, x) if features == 1 else None
-
-        def sorted_out() -> Input:
-            if scan is None:
-                return read(x, features, timewise=self.timewise, binary=binary)
-            return read_scan(scan, timewise=self.timewise)
-
-        return self.known.read(x, features, sorted_out)
-
-
-class Known:
-    """The tensor that was read last, since one layer's output is mostly the next one's input."""
-
-    def __init__(self) -> None:
-        self._key: tuple[Any, ...] = ()
-        self._read: Input | None = None
-
-    def forget(self) -> None:
-        """Forget it, where somebody may have written to it unseen."""
-        self._key, self._read = (), None
-
-    def read(self, x: Tensor, features: int, read: Callable[[], Input]) -> Input:
-        """Read a tensor, or recall what was read of it while it has not changed."""
-        if x.is_inference():  # of which nobody could say whether it has been written to
-            return read()
-        key = (x, features, x._version)
-        if self._read is None or key[0] is not self._key[0] or key[1:] != self._key[1:]:
-            self._key, self._read = key, read()
-        return self._read
-
-
-Methods = Mapping[str, tuple[str, ...]]
-"""Names of methods, each with the names of its arguments."""
-
-
-def _nothing(*_: Any) -> Any:
-    return None
-
-
-def _no(call: "Call") -> bool:
-    return False
-
-
-def _none(module: Any) -> list[tuple[str, nn.Module]]:
-    return []
-
-
-@dataclass(frozen=True)
-class Kind:
-    """How a class of modules is counted.
-
-    Attributes:
-        count: the work of a call.
-        spikes: what its neurons sent out in a call, or None.
-        binary: whether these are known to be 0 or 1.
-        check: (module, name): raises an UncountedError if this one cannot be counted.
-        before: (module, arguments): notes what the call will overwrite.
-        parts: the parts that are counted on their own; all others belong to it.
-        step: its methods that take one step, or whatever shape is given, with their arguments.
-        sequence: its methods that run over a whole sequence, likewise.
-    """
-
-    count: Callable[[Call], Terms]
-    spikes: Callable[[Call], Tensor | None] = _nothing
-    binary: Callable[[Call], bool] = _no
-    check: Callable[[Any, str], None] = _nothing
-    before: Callable[[Any, dict[str, Any]], Any] = _nothing
-    parts: Callable[[Any], list[tuple[str, nn.Module]]] = _none
-    step: Methods = field(default_factory=dict)
-    sequence: Methods = field(default_factory=dict)
 
 
 @contextmanager
@@ -187,6 +81,14 @@ def walk(
     yield from visit("", module)
 
 
+def _own(part: nn.Module, kind: Kind | None) -> frozenset[int]:
+    """Which modules a part that is counted as a whole is counted with, itself among them."""
+    if kind is None:
+        return frozenset()
+    apart = {id(m) for _, inner in kind.parts(part) for m in inner.modules()}
+    return frozenset(id(m) for m in part.modules()) - apart
+
+
 class Watch:
     """Calls ``seen`` with every call of a part that is counted.
 
@@ -206,7 +108,7 @@ class Watch:
         kind_of: Callable[[nn.Module], Kind | None],
         seen: Callable[[Kind, Call], None],
         *,
-        began: Callable[[Tensor | EventBatch, bool], None] = _nothing,
+        began: Callable[[Tensor | EventBatch, bool], None] = nothing,
         timewise: bool = False,
         guard: bool = True,
     ) -> None:
@@ -304,7 +206,7 @@ class Watch:
         sequence: bool,
     ) -> None:
         original = getattr(part, method)
-        frame = Frame(name, type(part).__name__, kind is not None)
+        frame = Frame(name, type(part).__name__, kind is not None, _own(part, kind))
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             if not self.running:
@@ -316,14 +218,15 @@ class Watch:
                 goes_on = state is not None and hasattr(part, "named_layers")
                 for signal in islice(first, 1):
                     self._began(signal, goes_on)
+            covered = any(id(part) in around.own for around in self.running)
             self._calls[id(part)] += 1
             with self.running_as(frame):
-                if kind is None:
+                if kind is None or covered:
                     return original(*args, **kwargs)
                 given = dict(zip(names, args, strict=False)) | kwargs
                 projection = given.get("projection") if sequence else None
                 calls, before = self._calls[id(projection)], None
-                if kind.before is not _nothing:
+                if kind.before is not nothing:
                     with _counting():
                         before = kind.before(part, given)
                 with listen() as scans:

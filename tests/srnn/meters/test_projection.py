@@ -61,6 +61,29 @@ def test_each_product_once_under_the_projections_name(
     assert meter.samples == BATCH
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_layers_projection_that_is_a_part_besides_counts_with_the_layer_alone(
+    counting, monkeypatch, kernel
+):
+    """A compiled kernel does not call it, the loop does; calls outside of the layer are its own."""
+    monkeypatch.setenv("SRNN_KERNEL", kernel)
+
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(CHANNELS, UNITS)
+            self.layer = Layer(self.fc, RALIF(linear_features=UNITS, threshold=0.05))
+
+        def forward(self, x):
+            return self.layer(x)[0], self.fc(x)
+
+    net, x = Shared(), inputs()
+    meter = counting.metered(net, x)
+    found = {name: counting.terms(layer) for name, layer in meter.layers.items()}
+    products = counting.products(x, net.fc.weight)
+    assert found["layer"]["synapses"] == found["fc"]["synapses"] == products
+
+
 @pytest.mark.parametrize("timewise", [False, True])
 @pytest.mark.parametrize("kind", [LIF, RALIF])
 @pytest.mark.parametrize("kernel", KERNELS)
