@@ -51,6 +51,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file; by default named after the arguments")
     parser.add_argument("--plot", nargs="+", type=Path, metavar=("PNG", "JSON"))
     arguments = parser.parse_args()
+    if arguments.rounds < 2:
+        parser.error("--rounds must be 2 or more, since a spread is shown")
     if arguments.plot:
         plot(arguments.plot[0], [json.loads(path.read_text()) for path in arguments.plot[1:]])
         return
