@@ -13,6 +13,27 @@ from .events import Input, read, read_batch, read_scan
 from .terms import Terms
 
 
+class Known:
+    """The tensor that was read last, since one layer's output is mostly the next one's input."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] = ()
+        self._read: Input | None = None
+
+    def forget(self) -> None:
+        """Forget it, where somebody may have written to it unseen."""
+        self._key, self._read = (), None
+
+    def read(self, x: Tensor, features: int, read: Callable[[], Input]) -> Input:
+        """Read a tensor, or recall what was read of it while it has not changed."""
+        if x.is_inference():  # of which nobody could say whether it has been written to
+            return read()
+        key = (x, features, x._version)
+        if self._read is None or key[0] is not self._key[0] or key[1:] != self._key[1:]:
+            self._key, self._read = key, read()
+        return self._read
+
+
 @dataclass
 class Call:
     """One call of a part, after it has run.
@@ -38,7 +59,7 @@ class Call:
     sequence: bool
     timewise: bool
     before: Any = None
-    known: "Known" = field(default_factory=lambda: Known())
+    known: Known = field(default_factory=Known)
     scans: list[Scan] = field(default_factory=list)
     projection: Any = None
 
@@ -56,27 +77,6 @@ class Call:
         return self.known.read(x, features, sorted_out)
 
 
-class Known:
-    """The tensor that was read last, since one layer's output is mostly the next one's input."""
-
-    def __init__(self) -> None:
-        self._key: tuple[Any, ...] = ()
-        self._read: Input | None = None
-
-    def forget(self) -> None:
-        """Forget it, where somebody may have written to it unseen."""
-        self._key, self._read = (), None
-
-    def read(self, x: Tensor, features: int, read: Callable[[], Input]) -> Input:
-        """Read a tensor, or recall what was read of it while it has not changed."""
-        if x.is_inference():  # of which nobody could say whether it has been written to
-            return read()
-        key = (x, features, x._version)
-        if self._read is None or key[0] is not self._key[0] or key[1:] != self._key[1:]:
-            self._key, self._read = key, read()
-        return self._read
-
-
 Methods = Mapping[str, tuple[str, ...]]
 """Names of methods, each with the names of its arguments."""
 
@@ -86,7 +86,7 @@ def nothing(*_: Any) -> Any:
     return None
 
 
-def _no(call: "Call") -> bool:
+def _no(call: Call) -> bool:
     return False
 
 

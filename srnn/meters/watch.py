@@ -127,15 +127,16 @@ class Watch:
     def __enter__(self) -> "Watch":
         self._frame_hooks()
         for name, part, kind in self._parts:
+            frame = Frame(name, type(part).__name__, kind is not None, _own(part, kind))
             if kind is None:
                 for method in RUNS:
                     if hasattr(part, method):
-                        self._wrap(name, part, None, method, (), False)
+                        self._wrap(frame, part, None, method, (), False)
                 continue
             for method, arguments in kind.step.items():
-                self._wrap(name, part, kind, method, arguments, False)
+                self._wrap(frame, part, kind, method, arguments, False)
             for method, arguments in kind.sequence.items():
-                self._wrap(name, part, kind, method, arguments, True)
+                self._wrap(frame, part, kind, method, arguments, True)
         if self._guard is not None:
             self._guard.__enter__()
         return self
@@ -198,7 +199,7 @@ class Watch:
 
     def _wrap(
         self,
-        name: str,
+        frame: Frame,
         part: nn.Module,
         kind: Kind | None,
         method: str,
@@ -206,7 +207,6 @@ class Watch:
         sequence: bool,
     ) -> None:
         original = getattr(part, method)
-        frame = Frame(name, type(part).__name__, kind is not None, _own(part, kind))
 
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             if not self.running:
@@ -218,10 +218,10 @@ class Watch:
                 goes_on = state is not None and hasattr(part, "named_layers")
                 for signal in islice(first, 1):
                     self._began(signal, goes_on)
-            covered = any(id(part) in around.own for around in self.running)
+            included = any(id(part) in around.own for around in self.running)
             self._calls[id(part)] += 1
             with self.running_as(frame):
-                if kind is None or covered:
+                if kind is None or included:
                     return original(*args, **kwargs)
                 given = dict(zip(names, args, strict=False)) | kwargs
                 projection = given.get("projection") if sequence else None
@@ -233,7 +233,7 @@ class Watch:
                     output = original(*args, **kwargs)
                 with _counting():
                     call = Call(
-                        *(name, part, given, output, sequence, self._timewise, before),
+                        *(frame.name, part, given, output, sequence, self._timewise, before),
                         *(self._known, scans),
                     )
                     if self._calls[id(projection)] == calls:

@@ -2,15 +2,13 @@
 
 import json
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from srnn.train.checkpoints import read_checkpoint
 from srnn.train.metrics_csv import read_metrics
 
-COMMAND = Path(sys.executable).with_name("srnn-train")
+from .processes import COMMAND, TORCHRUN
 
 
 @pytest.mark.slow
@@ -29,8 +27,7 @@ def test_two_processes_train_as_one_with_batches_twice_as_large(
     torchrun, flags, stages, tiny, train, tmp_path
 ):
     two = tiny("--devices", 2, "--accelerator", "cpu", "--batch-size", 8, "--name", "two", *flags)
-    launcher = [COMMAND.with_name("torchrun"), "--standalone", "--nproc-per-node", "2"]
-    command = [*(launcher if torchrun else []), COMMAND, *two]
+    command = [*(TORCHRUN if torchrun else ()), COMMAND, *two]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     if not torchrun:  # which has remarks of its own

@@ -3,9 +3,7 @@
 import os
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,11 +18,10 @@ from srnn.train.ppo import PPO
 
 from . import players
 from .players import CARTPOLE
+from .processes import COMMAND, TORCHRUN
 
 TINY = players.TINY
-COMMAND = Path(sys.executable).with_name("srnn-train")
 TWO = ("--devices", "2", "--accelerator", "cpu")
-TORCHRUN = (COMMAND.with_name("torchrun"), "--standalone", "--nproc-per-node", "2")
 
 pytestmark = [
     pytest.mark.slow,
