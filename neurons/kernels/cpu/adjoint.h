@@ -1,4 +1,4 @@
-// The adjoint of one time step, element by element, for a few rows of one panel of neurons.
+// The adjoint of one time step, element by element, one row after the other.
 //
 // With G_x the gradient that reaches x, p = psi(u - B) G_S, z = S_{t-1} (0 where an episode begins),
 // and, for the reset ZERO_AFTER, u = (1 - z) c with c the charged membrane (else c = u):
@@ -45,78 +45,75 @@ template <class T> INLINE Vec<T> spikes_of(const T *numbers, const uint64_t *bit
     return select<T>(mask_of<T>(bits, c), fill(T(1)), Vec<T>{});
 }
 
-// psi of a few rows of one panel of neurons, [R, PW].
-template <class T, int RESET, bool ADAPTIVE, int R>
-INLINE void slopes(T *psi, const Row<T> *rows, long column, const Parameters<T> &p,
+// psi of one row, [padded].
+template <class T, int RESET, bool ADAPTIVE>
+INLINE void slopes(T *psi, const Row<T> &row, const Parameters<T> &p, long padded,
                    const Surrogates<T> &surrogate) {
-    for (int j = 0; j < PANEL; j++) {
-        const long c = column + j * L<T>;
-        const Vec<T> threshold = load(p.threshold + c), strength = load(p.strength + c);
-        for (int i = 0; i < R; i++) {
-            const Row<T> &row = rows[i];
-            Vec<T> u = load(row.u + c), B = threshold;
-            if (ADAPTIVE) B += strength * load(row.b + c);
-            if (RESET == ZERO_AFTER) u = u - spikes_of(row.crossed, row.crossed_bits, c) * u;
-            store(psi + i * PW<T> + j * L<T>, u - B);
-        }
+    for (long c = 0; c < padded; c += L<T>) {
+        Vec<T> u = load(row.u + c), B = load(p.threshold + c);
+        if (ADAPTIVE) B += load(p.strength + c) * load(row.b + c);
+        if (RESET == ZERO_AFTER) u = u - spikes_of(row.crossed, row.crossed_bits, c) * u;
+        store(psi + c, u - B);
     }
-    surrogate.replace(psi, R * PW<T>);
+    surrogate.replace(psi, padded);
 }
 
-// `psi` and `product`, G_c of step t+1 times W_rec, are [R, PW]; there is no product at the end.
-template <class T, int RESET, bool ADAPTIVE, int R>
-INLINE void adjoint(const Row<T> *rows, long column, long neurons, const T *psi, const T *product,
+// `psi` and `product`, G_c of step t+1 times W_rec, are of this row, [padded]; there is no product
+// at the end. PLAIN: within an episode, with z as bits and no cotangent but that of the spikes.
+template <class T, int RESET, bool ADAPTIVE, bool PLAIN>
+INLINE void adjoint(const Row<T> &given, long neurons, const T *psi, const T *product,
                     const Parameters<T> &p, bool detached, T *sums, long padded) {
     using V = Vec<T>;
-    constexpr int VL = L<T>;
     const V zero = {};
-    for (int j = 0; j < PANEL; j++) {
-        const long c = column + j * VL, left = neurons - c;
+    // What is written cannot be a part of these.
+    const Row<T> row = given;
+    for (long c = 0; c < padded; c += L<T>) {
+        const long left = neurons - c;
         const V threshold = load(p.threshold + c), strength = load(p.strength + c);
-        const V alpha = load(p.alpha + c), rho = load(p.rho + c), leak = load(p.leak + c);
         V sum[SUMS];
         for (int k = 0; k < SUMS; k++) sum[k] = load(sums + k * padded + c);
-        for (int i = 0; i < R; i++) {
-            const Row<T> &row = rows[i];
-            V G_S = load(row.spikes + c);
-            if (product && !row.cut) G_S += load(product + i * PW<T> + j * VL);
-            if (row.g_spikes) G_S += load(row.g_spikes + c, left);
-            const V from_spike = G_S * load(psi + i * PW<T> + j * VL);
-            V G_u = from_spike + load(row.membrane + c);
-            if (row.g_trace) G_u += load(row.g_trace + c, left);
-            const V z = row.begins ? zero : spikes_of(row.crossed, row.crossed_bits, c);
-            V u_before = row.begins ? zero : load(row.before + c);
-            if (RESET == ZERO_AFTER && !row.begins)
-                u_before -= spikes_of(row.earlier, row.earlier_bits, c) * u_before;
-            const V G_c = RESET == ZERO_AFTER ? G_u - z * G_u : G_u;
-            const V m = RESET == ZERO ? u_before - z * u_before : u_before;
-            store(row.out + c, G_c);
-            if (row.d_current) store(row.d_current + c, load(p.gain + c) * G_c, left);
-            V G_B = -from_spike, to_b = -from_spike, B = threshold, G_before = zero;
-            if (RESET == SUBTRACT) {
-                G_B -= z * G_u;
-                if (!detached) to_b = G_B;
-            }
-            if (ADAPTIVE) {
-                const V G_b = load(row.adaptation + c) + strength * to_b;
-                const V b_before = load(row.b_before + c);
-                B += strength * load(row.b + c);
-                sum[3] += G_b * (b_before - z);
-                store(row.adaptation + c, row.begins ? zero : rho * G_b);
-                G_before = leak * G_b;
-            }
-            sum[0] += G_c;
-            sum[1] += G_c * m;
-            sum[2] += G_B;
-            if (!detached) {
-                if (RESET == SUBTRACT) G_before -= B * G_u;
-                if (RESET == ZERO) G_before -= alpha * u_before * G_c;
-                if (RESET == ZERO_AFTER) G_before -= load(row.u + c) * G_u;
-            }
-            const V G_m = alpha * (RESET == ZERO ? G_c - z * G_c : G_c);
-            store(row.membrane + c, row.begins ? zero : G_m);
-            store(row.spikes + c, row.begins ? zero : G_before);
+        V G_S = load(row.spikes + c);
+        if (PLAIN || product) G_S += load(product + c);
+        if (PLAIN || row.g_spikes) G_S += load(row.g_spikes + c, left);
+        const V from_spike = G_S * load(psi + c);
+        V G_u = from_spike + load(row.membrane + c);
+        if (!PLAIN && row.g_trace) G_u += load(row.g_trace + c, left);
+        const bool begins = !PLAIN && row.begins;
+        V z = zero, u_before = zero;
+        if (!begins) {
+            z = spikes_of(PLAIN ? nullptr : row.crossed, row.crossed_bits, c);
+            u_before = load(row.before + c);
+            if (RESET == ZERO_AFTER)
+                u_before -= spikes_of(PLAIN ? nullptr : row.earlier, row.earlier_bits, c) * u_before;
         }
+        const V G_c = RESET == ZERO_AFTER ? G_u - z * G_u : G_u;
+        const V m = RESET == ZERO ? u_before - z * u_before : u_before;
+        store(row.out + c, G_c);
+        if (!PLAIN && row.d_current) store(row.d_current + c, load(p.gain + c) * G_c, left);
+        V G_B = -from_spike, to_b = -from_spike, B = threshold, G_before = zero;
+        if (RESET == SUBTRACT) {
+            G_B -= z * G_u;
+            if (!detached) to_b = G_B;
+        }
+        if (ADAPTIVE) {
+            const V G_b = load(row.adaptation + c) + strength * to_b;
+            const V b_before = load(row.b_before + c);
+            B += strength * load(row.b + c);
+            sum[3] += G_b * (b_before - z);
+            store(row.adaptation + c, begins ? zero : load(p.rho + c) * G_b);
+            G_before = load(p.leak + c) * G_b;
+        }
+        sum[0] += G_c;
+        sum[1] += G_c * m;
+        sum[2] += G_B;
+        if (!detached) {
+            if (RESET == SUBTRACT) G_before -= B * G_u;
+            if (RESET == ZERO) G_before -= load(p.alpha + c) * u_before * G_c;
+            if (RESET == ZERO_AFTER) G_before -= load(row.u + c) * G_u;
+        }
+        const V G_m = load(p.alpha + c) * (RESET == ZERO ? G_c - z * G_c : G_c);
+        store(row.membrane + c, begins ? zero : G_m);
+        store(row.spikes + c, begins ? zero : G_before);
         for (int k = 0; k < SUMS; k++) store(sums + k * padded + c, sum[k]);
     }
 }

@@ -107,7 +107,7 @@ template <class T> struct Backward {
             names = arena.take<uint32_t>(rows_of_tile);
             list = arena.take<uint32_t>(rows_of_tile * widest);
             psi = arena.take<T>(c.rows * c.padded);
-            product = arena.take<T>(c.rows * PW<T>);
+            product = arena.take<T>(c.rows * c.padded);
             entries = arena.take<uint32_t>(c.rows * PW<T>);
             values = arena.take<T>(c.weighted ? rows_of_tile * widest : 1);
         }
@@ -130,6 +130,7 @@ template <class T> struct Backward {
         for (long r = r0; r < r1; r++) {
             const long at = t * B + r, i = r - r0;
             Row<T> &row = s.rows[i];
+            row = {};
             row.u = kept + at * P;
             row.before = t ? row.u - B * P : membrane0 + r * P;
             row.begins = begins(c, t, r), row.cut = t + 1 < c.steps && begins(c, t + 1, r);
@@ -146,41 +147,45 @@ template <class T> struct Backward {
             T *d = static_cast<T *>(c.d_current);
             row.d_current = d ? d + at * H : nullptr;
         }
-        const bool last_of_block = t + 1 == t0 + c.block || t + 1 == c.steps;
-        const T *after = last_of_block ? later : G + (t + 1 - t0) * B * P;
         const bool product = c.recurrent && t + 1 < c.steps;
+        for (long i = 0; i < n; i++)
+            slopes<T, RESET, ADAPTIVE>(s.psi + i * P, s.rows[i], p, P, surrogate);
+        if (product) multiply(t, t0, r0, n, s);
+        for (long i = 0; i < n; i++) {
+            const Row<T> &row = s.rows[i];
+            const bool plain = product && row.g_spikes && !row.g_trace && !row.crossed &&
+                               !row.earlier && !row.d_current && !row.begins && !row.cut;
+            const auto back = plain ? adjoint<T, RESET, ADAPTIVE, true>
+                                    : adjoint<T, RESET, ADAPTIVE, false>;
+            back(row, H, s.psi + i * P, product && !row.cut ? s.product + i * P : nullptr, p,
+                 c.detach_reset, sums + tile * SUMS * P, P);
+        }
+    }
+
+    // G_c of step t+1 times W_rec, for n rows: all of it, or where psi is not 0.
+    void multiply(long t, long t0, long r0, long n, const Scratch &s) const {
+        const bool last_of_block = t + 1 == t0 + c.block;
+        const T *after = (last_of_block ? later : G + (t + 1 - t0) * B * P) + r0 * P;
         for (long column = 0; column < P; column += PW<T>) {
-            if (product && s.few) {
-                for_rows(n, [&](auto size, long i) {
-                    constexpr int R = decltype(size)::value;
-                    slopes<T, RESET, ADAPTIVE, R>(s.psi + i * PW<T>, s.rows + i, column, p,
-                                                  surrogate);
-                });
+            if (s.few) {
                 for (long i = 0; i < n; i++) fetch_ahead(s.rows[i], column);
-                const long entries = Support<T>::list(s.rows, s.psi, n, s.entries);
-                support.multiply(s.product, after + r0 * P, n, column, s.entries, entries);
+                const long entries = Support<T>::list(s.rows, s.psi, n, column, P, s.entries);
+                support.multiply(s.product, after, n, column, s.entries, entries);
+                continue;
             }
             for_rows(n, [&](auto size, long i) {
                 constexpr int R = decltype(size)::value;
-                alignas(64) T out[R * PW<T>], psi[R * PW<T>];
-                if (product && !s.few) {
-                    Vec<T> acc[R][PANEL] = {};
-                    const T *A = after + (r0 + i) * P, *W = recurrent.at(column);
-                    const long stride = recurrent.stride(column);
-                    for (int k = 0; k < R; k++) {
-                        const long from = H * k / R, to = H * (k + 1) / R;
-                        fetch_ahead(s.rows[i + k], column);
-                        panel<T, R>(acc, A + from, P, 1, W + from * stride, stride, to - from);
-                    }
-                    memcpy(out, acc, sizeof acc);
+                Vec<T> acc[R][PANEL] = {};
+                const T *A = after + i * P, *W = recurrent.at(column);
+                const long stride = recurrent.stride(column);
+                for (int k = 0; k < R; k++) {
+                    const long from = H * k / R, to = H * (k + 1) / R;
+                    fetch_ahead(s.rows[i + k], column);
+                    panel<T, R>(acc, A + from, P, 1, W + from * stride, stride, to - from);
                 }
-                const bool ready = product && s.few;
-                if (!ready)
-                    slopes<T, RESET, ADAPTIVE, R>(psi, s.rows + i, column, p, surrogate);
-                adjoint<T, RESET, ADAPTIVE, R>(
-                    s.rows + i, column, H, ready ? s.psi + i * PW<T> : psi,
-                    !product ? nullptr : ready ? s.product + i * PW<T> : out, p, c.detach_reset,
-                    sums + tile * SUMS * P, P);
+                for (int k = 0; k < R; k++)
+                    for (int j = 0; j < PANEL; j++)
+                        store(s.product + (i + k) * P + column + j * L<T>, acc[k][j]);
             });
         }
     }

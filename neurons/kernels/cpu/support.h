@@ -41,16 +41,18 @@ template <class T> struct Support {
         return count <= FEW * n * padded;
     }
 
-    // The entries of psi [n, PW] that are not 0, by number; rows that are cut off want none. The
-    // last is repeated up to a multiple of MAX_ROWS. Returns how many there are with these.
-    static long list(const Row<T> *rows, const T *psi, long n, uint32_t *entries) {
+    // The entries of psi [n, padded] within a panel that are not 0, by row * PW + column; rows that
+    // are cut off want none. The last is repeated up to a multiple of MAX_ROWS. Returns how many
+    // there are with these.
+    static long list(const Row<T> *rows, const T *psi, long n, long column, long padded,
+                     uint32_t *entries) {
         const Vec<T> zero = {};
         long count = 0;
         for (long i = 0; i < n; i++) {
             if (rows[i].cut) continue;
             uint32_t bits = 0;
             for (int j = 0; j < PANEL; j++)
-                bits |= bits_of(load(psi + i * PW<T> + j * L<T>) != zero) << j * L<T>;
+                bits |= bits_of(load(psi + i * padded + column + j * L<T>) != zero) << j * L<T>;
             for (; bits; bits &= bits - 1)
                 entries[count++] = uint32_t(i * PW<T> + __builtin_ctz(bits));
         }
@@ -58,10 +60,10 @@ template <class T> struct Support {
         return count;
     }
 
-    // out[n, PW] = A W for the entries listed, 0 elsewhere; A is [n, padded].
+    // The panel of out[n, padded] = A W for the entries listed, 0 elsewhere; A is [n, padded].
     void multiply(T *out, const T *A, long n, long column, const uint32_t *entries,
                   long count) const {
-        memset(out, 0, n * PW<T> * sizeof(T));
+        for (long i = 0; i < n; i++) memset(out + i * padded + column, 0, PW<T> * sizeof(T));
         for (long e = 0; e < count; e += MAX_ROWS) {
             Vec<T> acc[MAX_ROWS] = {};
             const T *row[MAX_ROWS], *w[MAX_ROWS];
@@ -71,7 +73,9 @@ template <class T> struct Support {
             }
             for (long k = 0; k < padded; k += L<T>)
                 for (int i = 0; i < MAX_ROWS; i++) acc[i] += load(row[i] + k) * load(w[i] + k);
-            for (int i = 0; i < MAX_ROWS; i++) out[entries[e + i]] = total<T>(acc[i]);
+            for (int i = 0; i < MAX_ROWS; i++)
+                out[entries[e + i] / PW<T> * padded + column + entries[e + i] % PW<T>] =
+                    total<T>(acc[i]);
         }
     }
 };
