@@ -92,10 +92,10 @@ template <class T> struct Backward {
     // What one thread needs to run tiles back.
     struct Scratch {
         Arena arena;
-        T *b, *values, *psi, *product;
+        T *b, *psi, *product;
         Row<T> *rows;
-        Active<T> *lists;
-        uint32_t *list, *names, *entries;
+        uint32_t *names, *entries;
+        uint64_t *masks;
         bool few;       // whether psi is 0 for most neurons of the block at hand
         explicit Scratch(const Backward &w) {
             const Call &c = w.c;
@@ -103,13 +103,11 @@ template <class T> struct Backward {
             const long widest = c.channels > c.neurons ? c.channels : c.neurons;
             b = arena.take<T>(w.p.adaptive ? (c.block + 1) * c.rows * c.padded : 1);
             rows = arena.take<Row<T>>(c.rows);
-            lists = arena.take<Active<T>>(rows_of_tile);
-            names = arena.take<uint32_t>(rows_of_tile);
-            list = arena.take<uint32_t>(rows_of_tile * widest);
+            names = arena.zeros<uint32_t>((rows_of_tile + 63) / 64 * 64);
+            masks = arena.take<uint64_t>((widest + 63) / 64 * 64 * ((rows_of_tile + 63) / 64));
             psi = arena.take<T>(c.rows * c.padded);
             product = arena.take<T>(c.rows * c.padded);
             entries = arena.take<uint32_t>(c.rows * PW<T>);
-            values = arena.take<T>(c.weighted ? rows_of_tile * widest : 1);
         }
     };
 
@@ -238,23 +236,24 @@ template <class T> struct Backward {
             }
         }
         memcpy(later + r0 * P, G + r0 * P, n * P * sizeof(T));
+        // The i-th row of the block, step by step; its name is its place in G.
+        const long count = (t1 - t0) * n;
         const auto row_of = [&](long i) { return (t0 + i / n) * B + r0 + i % n; };
+        for (long i = 0; i < count; i++) s.names[i] = uint32_t(row_of(i) - t0 * B);
         if (want_recurrent)
-            spiking.turn(tile, (t1 - t0) * n, [&](long i, uint32_t *name) -> Active<T> {
+            spiking.turn_bits(tile, count, [&](long i) {
                 const long row = row_of(i), t = row / B;
-                *name = uint32_t(row - t0 * B);
-                if (t == 0 || begins(c, t, row % B)) return {nullptr, nullptr, 0};
-                uint32_t *list = s.list + i * H;
-                return {list, nullptr,
-                        list_bits(c.bits + (row - B) * c.words, (H + 63) / 64, list)};
-            }, s.lists, s.names);
-        if (want_projection && !dense_inputs)
-            active_inputs.turn(tile, (t1 - t0) * n, [&](long i, uint32_t *name) {
-                const long row = row_of(i);
-                *name = uint32_t(row - t0 * B);
-                return active<T>(c, row, s.list + i * c.channels,
-                                 s.values + (c.weighted ? i * c.channels : 0));
-            }, s.lists, s.names);
+                return t == 0 || begins(c, t, row % B) ? nullptr : c.bits + (row - B) * c.words;
+            }, s.names, nullptr, s.masks);
+        if (want_projection && c.offsets)
+            active_inputs.turn_lists(tile, count, [&](long i) { return listed<T>(c, row_of(i)); },
+                                     s.names);
+        if (want_projection && c.input_bits) {
+            const T *x = static_cast<const T *>(c.inputs);
+            active_inputs.turn_bits(tile, count, [&](long i) {
+                return c.input_bits + row_of(i) * ((c.channels + 63) / 64);
+            }, s.names, c.weighted ? x + t0 * B * c.channels : nullptr, s.masks);
+        }
     }
 
     void add_weights(const Team &team, long t0, long t1) {

@@ -60,7 +60,7 @@ template <class T> struct Projection {
         steps = 131072 / bytes < 1 ? 1 : 131072 / bytes > 16 ? 16 : 131072 / bytes;
         bool lists_needed = sparse(c);
         out = arena.take<T>(c.current ? 1 : steps * c.rows * c.padded);
-        list = arena.take<uint32_t>(lists_needed ? steps * c.rows * c.channels : 1);
+        list = arena.take<uint32_t>(lists_needed ? steps * c.rows * c.channels + EIGHT : 1);
         values = arena.take<T>(lists_needed && c.weighted ? steps * c.rows * c.channels : 1);
         lists = arena.take<Active<T>>(lists_needed ? steps * c.rows : 1);
     }
@@ -100,7 +100,7 @@ template <class T> struct Recurrence {
     Recurrence(Arena &arena, const Call &call, const Weights<T> &weights) : c(call), w(weights) {
         out = arena.take<T>(c.rows * c.padded);
         dense = arena.take<T>(c.rows * c.padded);
-        list = arena.take<uint32_t>(c.rows * c.neurons);
+        list = arena.take<uint32_t>(c.rows * c.neurons + EIGHT);
         lists = arena.take<Active<T>>(c.rows);
     }
 
@@ -216,7 +216,7 @@ static Rows active_channels(Arena &arena, const Call &c) {
     if (!sparse(c)) return {nullptr, c.channels};
     const long rows = c.steps * c.batch, words = (c.channels + 63) / 64;
     uint64_t *any = arena.zeros<uint64_t>(words);
-    uint32_t *list = arena.take<uint32_t>(c.channels);
+    uint32_t *list = arena.take<uint32_t>(c.channels + EIGHT);
     if (arena.failed) return {nullptr, 0};
     if (c.offsets)
         for (long e = c.offsets[0]; e < c.offsets[rows]; e++)

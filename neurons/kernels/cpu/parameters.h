@@ -62,13 +62,14 @@ template <class T> struct Active {
     const T *values;
     long n;
 };
+template <class T> INLINE Active<T> listed(const Call &c, long row) {
+    const long first = c.offsets[row];
+    const T *v = static_cast<const T *>(c.values);
+    return {reinterpret_cast<const uint32_t *>(c.indices) + first, v ? v + first : nullptr,
+            c.offsets[row + 1] - first};
+}
 template <class T> INLINE Active<T> active(const Call &c, long row, uint32_t *list, T *values) {
-    if (c.offsets) {
-        long first = c.offsets[row];
-        const T *v = static_cast<const T *>(c.values);
-        return {reinterpret_cast<const uint32_t *>(c.indices) + first, v ? v + first : nullptr,
-                c.offsets[row + 1] - first};
-    }
+    if (c.offsets) return listed<T>(c, row);
     long words = (c.channels + 63) / 64, n = list_bits(c.input_bits + row * words, words, list);
     if (!c.weighted) return {list, nullptr, n};
     const T *x = static_cast<const T *>(c.inputs) + row * c.channels;

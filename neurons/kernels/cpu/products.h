@@ -135,13 +135,36 @@ T *padded_copy(Arena &arena, const void *given, long n, long padded, T missing, 
     return out;
 }
 
-// The set bits of a row, in ascending order.
-INLINE long list_bits(const uint64_t *words, long n, uint32_t *out) {
+// What `name` calls each of the bits that are set, in ascending order; `out` has room for EIGHT more.
+// They are taken eight at a time, whether there are as many or not, and bit 63 of the word in their
+// place: where the bits of a word end is not to be foreseen.
+constexpr long EIGHT = 8;
+template <class Name>
+INLINE long list_bits(const uint64_t *words, long n, uint32_t *out, Name name) {
     long count = 0;
-    for (long w = 0; w < n; w++)
-        for (uint64_t bits = words[w]; bits; bits &= bits - 1)
-            out[count++] = uint32_t(w * 64 + __builtin_ctzll(bits));
+    for (long w = 0; w < n; w++) {
+        uint32_t *next = out + count;
+        for (uint64_t bits = words[w]; bits; next += EIGHT)
+            for (int i = 0; i < EIGHT; i++, bits &= bits - 1)
+                next[i] = name(w * 64 + __builtin_ctzll(bits | uint64_t(1) << 63));
+        count += __builtin_popcountll(words[w]);
+    }
     return count;
+}
+INLINE long list_bits(const uint64_t *words, long n, uint32_t *out) {
+    return list_bits(words, n, out, [](long bit) { return uint32_t(bit); });
+}
+
+// Turn a square of bits about its diagonal: bit c of word r becomes bit r of word c.
+template <int HALF = 32> INLINE void transpose(uint64_t *square) {
+    constexpr uint64_t low = ~uint64_t(0) / ((uint64_t(1) << HALF) + 1);
+    for (long first = 0; first < 64; first += 2 * HALF)
+        for (long r = first; r < first + HALF; r++) {
+            const uint64_t swapped = (square[r] >> HALF ^ square[r + HALF]) & low;
+            square[r] ^= swapped << HALF;
+            square[r + HALF] ^= swapped;
+        }
+    if constexpr (HALF > 1) transpose<HALF / 2>(square);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Gradients of weights: for every source, the sum of G_c over the rows in which it was active.
 //
-// The lists of active sources that come by row are turned into lists of rows by source, once for
-// each tile and block of steps; then every source's sum is made in registers, by one thread, in
+// Which sources were active comes by row, as bits or lists, and is turned into lists of rows by
+// source, once for each tile and block of steps; then every source's sum is made in registers, by one thread, in
 // ascending order of tile and row: the same for any number of threads.
 #pragma once
 
@@ -19,20 +19,47 @@ template <class T> struct Sources {
     T *sums;                    // [n, padded], the gradient's transpose without the gain
 
     Sources(Arena &arena, long n, long tiles, long rows_of_tile, bool weighted, long padded)
-        : n(n), tiles(tiles), capacity(rows_of_tile * n), weighted(weighted) {
+        : n(n), tiles(tiles), capacity(rows_of_tile * n + EIGHT), weighted(weighted) {
         starts = arena.take<uint32_t>(tiles * (n + 1));
         rows = arena.take<uint32_t>(tiles * capacity);
         weights = arena.take<T>(weighted ? tiles * capacity : 1);
         sums = arena.zeros<T>(n * padded);
     }
 
-    // Turn the lists of one tile around: `of(i, &row)` gives the i-th of `count` rows.
-    template <class Of> void turn(long tile, long count, Of of, Active<T> *lists, uint32_t *names) {
+    // Turn the bits of one tile around: `of(i)` gives those of the i-th of `count` rows, or null for
+    // a row without any, and `names` what it is called, for a multiple of 64 rows. `values`, if they
+    // are weighted, are by name and source; `masks` is room for the bits by source.
+    template <class Of>
+    void turn_bits(long tile, long count, Of of, const uint32_t *names, const T *values,
+                   uint64_t *masks) {
+        const long groups = (count + 63) / 64;
+        for (long word = 0; word * 64 < n; word++)
+            for (long group = 0; group < groups; group++) {
+                uint64_t square[64] = {};
+                for (long i = group * 64; i < count && i < group * 64 + 64; i++)
+                    if (const uint64_t *row = of(i)) square[i % 64] = row[word];
+                transpose(square);
+                for (long k = 0; k < 64; k++) masks[(word * 64 + k) * groups + group] = square[k];
+            }
+        uint32_t *start = starts + tile * (n + 1), *out = rows + tile * capacity, total = 0;
+        for (long k = 0; k < n; k++) {
+            start[k] = total;
+            total += list_bits(masks + k * groups, groups, out + total,
+                               [&](long i) { return names[i]; });
+            if (weighted)
+                for (uint32_t e = start[k]; e < total; e++)
+                    weights[tile * capacity + e] = values[long(out[e]) * n + k];
+        }
+        start[n] = total;
+    }
+
+    // The same from lists: `of(i)` gives the sources that were active in a row.
+    template <class Of> void turn_lists(long tile, long count, Of of, const uint32_t *names) {
         uint32_t *start = starts + tile * (n + 1), *out = rows + tile * capacity;
         memset(start, 0, (n + 1) * sizeof(uint32_t));
         for (long i = 0; i < count; i++) {
-            lists[i] = of(i, &names[i]);
-            for (long e = 0; e < lists[i].n; e++) start[lists[i].channels[e]]++;
+            const Active<T> on = of(i);
+            for (long e = 0; e < on.n; e++) start[on.channels[e]]++;
         }
         uint32_t total = 0;
         for (long k = 0; k <= n; k++) {
@@ -40,12 +67,14 @@ template <class T> struct Sources {
             start[k] = total;
             total += here;
         }
-        for (long i = 0; i < count; i++)
-            for (long e = 0; e < lists[i].n; e++) {
-                uint32_t at = start[lists[i].channels[e]]++;
+        for (long i = 0; i < count; i++) {
+            const Active<T> on = of(i);
+            for (long e = 0; e < on.n; e++) {
+                uint32_t at = start[on.channels[e]]++;
                 out[at] = names[i];
-                if (weighted) weights[tile * capacity + at] = lists[i].values[e];
+                if (weighted) weights[tile * capacity + at] = on.values[e];
             }
+        }
         // Each start has moved on to the next one's place.
         for (long k = n; k > 0; k--) start[k] = start[k - 1];
         start[0] = 0;
