@@ -45,9 +45,10 @@ template <class T> INLINE Vec<T> spikes_of(const T *numbers, const uint64_t *bit
     return select<T>(mask_of<T>(bits, c), fill(T(1)), Vec<T>{});
 }
 
-// psi of one row, [padded].
+// psi of one row, [padded]. Pointers come by value, here and below: vectors may alias anything, and
+// what others see would be read again after every store.
 template <class T, int RESET, bool ADAPTIVE>
-INLINE void slopes(T *psi, const Row<T> &row, const Parameters<T> &p, long padded,
+INLINE void slopes(T *psi, Row<T> row, Parameters<T> p, long padded,
                    const Surrogates<T> &surrogate) {
     for (long c = 0; c < padded; c += L<T>) {
         Vec<T> u = load(row.u + c), B = load(p.threshold + c);
@@ -61,12 +62,10 @@ INLINE void slopes(T *psi, const Row<T> &row, const Parameters<T> &p, long padde
 // `psi` and `product`, G_c of step t+1 times W_rec, are of this row, [padded]; there is no product
 // at the end. PLAIN: within an episode, with z as bits and no cotangent but that of the spikes.
 template <class T, int RESET, bool ADAPTIVE, bool PLAIN>
-INLINE void adjoint(const Row<T> &given, long neurons, const T *psi, const T *product,
-                    const Parameters<T> &p, bool detached, T *sums, long padded) {
+INLINE void adjoint(Row<T> row, long neurons, const T *psi, const T *product, Parameters<T> p,
+                    bool detached, T *sums, long padded) {
     using V = Vec<T>;
     const V zero = {};
-    // What is written cannot be a part of these.
-    const Row<T> row = given;
     for (long c = 0; c < padded; c += L<T>) {
         const long left = neurons - c;
         const V threshold = load(p.threshold + c), strength = load(p.strength + c);
