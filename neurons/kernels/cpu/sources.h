@@ -1,8 +1,8 @@
 // Gradients of weights: for every source, the sum of G_c over the rows in which it was active.
 //
 // Which sources were active comes by row, as bits or lists, and is turned into lists of rows by
-// source, once for each tile and block of steps; then every source's sum is made in registers, by one thread, in
-// ascending order of tile and row: the same for any number of threads.
+// source, once for each tile and block of steps; then every source's sum is made in registers, by
+// one thread, in ascending order of tile and row: the same for any number of threads.
 #pragma once
 
 #include "parameters.h"
@@ -80,26 +80,27 @@ template <class T> struct Sources {
         start[0] = 0;
     }
 
-    // Add what the block gave to the sums of this thread's sources.
+    // Add what the block gave to the sums of this thread's sources; a slice of a tile's rows stays in
+    // the first-level cache for all of them.
     void add(const Team &team, const T *G, long padded) {
         for_slices<T>(padded, [&](auto size, long c) {
             constexpr int N = decltype(size)::value;
-            for (long k = team.begin(n); k < team.end(n); k++) {
-                T *sum = sums + k * padded + c;
-                Vec<T> acc[N];
-                for (int j = 0; j < N; j++) acc[j] = load(sum + j * L<T>);
-                for (long tile = 0; tile < tiles; tile++) {
+            for (long tile = 0; tile < tiles; tile++)
+                for (long k = team.begin(n); k < team.end(n); k++) {
                     const uint32_t *start = starts + tile * (n + 1) + k;
                     const uint32_t *list = rows + tile * capacity + start[0];
                     const long count = start[1] - start[0];
+                    if (!count) continue;
+                    T *sum = sums + k * padded + c;
+                    Vec<T> acc[N];
+                    for (int j = 0; j < N; j++) acc[j] = load(sum + j * L<T>);
                     if (weighted)
                         gather<T, N, true>(acc, list, weights + tile * capacity + start[0], count,
                                            G + c, padded);
                     else
                         gather<T, N, false>(acc, list, nullptr, count, G + c, padded);
+                    for (int j = 0; j < N; j++) store(sum + j * L<T>, acc[j]);
                 }
-                for (int j = 0; j < N; j++) store(sum + j * L<T>, acc[j]);
-            }
         });
     }
 };
