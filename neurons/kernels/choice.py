@@ -283,13 +283,13 @@ def _named() -> str:
 @torch.compiler.assume_constant_result
 def _missing() -> str | None:
     """Why the compiled kernel cannot run, or None if it can."""
-    reason: str | None = import_module(".cpu_backend", __package__).reason()
+    reason: str | None = import_module(".library", __package__).reason()
     return reason
 
 
 @torch.compiler.assume_constant_result
 def _description() -> str:
-    described: str = import_module(".cpu_backend", __package__).description()
+    described: str = import_module(".library", __package__).description()
     return described
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from . import cpu_backend
+from .library import library_at
 
 
 def count_ones(x: Tensor, *, level: str | None = None) -> tuple[Tensor, bool]:
@@ -20,7 +20,7 @@ def count_ones(x: Tensor, *, level: str | None = None) -> tuple[Tensor, bool]:
     Raises:
         RuntimeError: where the library is missing.
     """
-    library, index = cpu_backend.library_at(level)
+    library, index = library_at(level)
     ones = torch.zeros(x.shape[1], dtype=torch.float64)
     binary = library.srnn_count(
         *(x.data_ptr(), int(x.dtype == torch.float64), *x.shape, ones.data_ptr(), index)
@@ -41,7 +41,7 @@ def count_bits(words: Tensor, *, level: str | None = None) -> Tensor:
     Raises:
         RuntimeError: where the library is missing.
     """
-    library, index = cpu_backend.library_at(level)
+    library, index = library_at(level)
     ones = torch.empty(64 * words.shape[1], dtype=torch.float64)
     library.srnn_count_bits(words.data_ptr(), *words.shape, ones.data_ptr(), index)
     return ones
@@ -63,7 +63,7 @@ def sort(x: Tensor, nonzero: Tensor | None = None, *, level: str | None = None) 
     Raises:
         RuntimeError: where the library is missing.
     """
-    library, index = cpu_backend.library_at(level)
+    library, index = library_at(level)
     sums = torch.empty(3, x.shape[1], dtype=torch.float64)
     words = None if nonzero is None else nonzero.data_ptr()
     library.srnn_sort(

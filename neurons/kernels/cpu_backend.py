@@ -1,24 +1,22 @@
 """The compiled kernel: exact forward and backward passes that exploit the sparsity of spikes.
 
-The library beside this file (sources in ``cpu/``) is called through ctypes, without any of torch's
-own interfaces. What makes it fast: a tile of sequences runs through all of time in the cache; a
-product with spikes is a sum of the rows of those that fired; the gradients of the weights are such
-sums too; and what passes between a spike's step and the next is never written out for the whole
-sequence. The result is the same for any number of threads, which are torch's own.
+It calls the library of :mod:`.library`. What makes it fast: a tile of sequences runs through all of
+time in the cache; a product with spikes is a sum of the rows of those that fired; the gradients of
+the weights are such sums too; and what passes between a spike's step and the next is never written
+out for the whole sequence. The result is the same for any number of threads, which are torch's own.
 """
 
 import ctypes
-import functools
 from collections.abc import Collection
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from . import memory, scans
-from .problem import Bits, Cotangents, Events, Gradients, Problem, Solution, check_events
+from .event_checks import check_events
+from .library import INTEGERS, PROBLEM, Call, level_of, library_at
+from .problem import Bits, Cotangents, Events, Gradients, Problem, Solution
 
-LEVELS = ("base", "avx2", "avx512")
 # A tile is a batch's part that runs through time in one go; wide layers need more rows for each
 # weight that comes from beyond the second-level cache.
 _ROWS, _WIDE, _ROWS_WIDE = 16, 256, 32
@@ -34,138 +32,6 @@ _KINDS = (
     *("no_gradient", "gaussian", "multi_gaussian", "slayer"),
     *("triangle", "fast_sigmoid", "boxcar", "atan"),
 )
-
-_LIBRARY = Path(__file__).with_name("_cpu.so")
-
-_INTEGERS = (
-    *("steps", "batch", "neurons", "channels", "padded", "rows", "block", "words", "threads"),
-    *("surrogate", "reset", "detach_reset"),
-)
-_PROBLEM = (
-    *("projection", "projection_bias", "recurrent", "recurrent_bias", "alpha", "gain"),
-    *("threshold", "rho", "strength", "spikes", "crossed", "membrane", "adaptation", "begin"),
-)
-_RESULTS = (
-    *("out_spikes", "out_membrane", "out_adaptation", "out_trace", "out_counts"),
-    *("bits", "kept", "checkpoints", "g_spikes", "g_membrane", "g_adaptation", "g_trace"),
-    *("d_current", "d_inputs", "d_projection", "d_recurrent", "d_bias"),
-    *("d_alpha", "d_gain", "d_threshold", "d_rho"),
-    *("d_spikes", "d_crossed", "d_membrane", "d_adaptation"),
-)
-
-
-class _Call(ctypes.Structure):
-    """``struct Call`` of call.h."""
-
-    _fields_ = (
-        *((name, ctypes.c_int64) for name in _INTEGERS),
-        ("constants", ctypes.c_double * 4),
-        ("initial_adaptation", ctypes.c_double),
-        *((n, ctypes.c_void_p) for n in ("current", "inputs", "offsets", "indices", "values")),
-        ("input_bits", ctypes.c_void_p),
-        ("weighted", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in (*_PROBLEM, *_RESULTS)),
-    )
-
-
-class _Pool(ctypes.Structure):
-    """``struct Pool`` of team.h."""
-
-    _fields_ = tuple((n, ctypes.c_void_p) for n in ("parallel", "thread", "threads", "barrier"))
-
-
-@functools.cache
-def _load(path: Path = _LIBRARY) -> tuple[ctypes.CDLL | None, str | None]:
-    """Load the library; or say why that cannot be done."""
-    if not path.exists():
-        return None, (
-            f"the compiled kernel is not installed: there is no {path.name} beside "
-            "srnn.neurons.kernels (reinstall srnn with a C++ compiler on the machine)"
-        )
-    built = path.stat().st_mtime
-    if any(source.stat().st_mtime > built for source in (path.parent / "cpu").glob("*.*")):
-        return None, "the compiled kernel is older than its sources: install srnn again"
-    try:
-        library = ctypes.CDLL(str(path))
-        if library.srnn_size() != ctypes.sizeof(_Call) or not hasattr(library, "srnn_sort"):
-            return None, "the compiled kernel is of another version of srnn: reinstall srnn"
-    except (OSError, AttributeError) as error:
-        return None, f"the compiled kernel cannot be loaded: {error}"
-    library.srnn_scan.restype = ctypes.c_int64
-    library.srnn_scan.argtypes = (
-        *(ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64),
-        *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.POINTER(ctypes.c_int64)),
-        ctypes.c_int,
-    )
-    library.srnn_count.restype = ctypes.c_int64
-    library.srnn_count.argtypes = (
-        *(ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_int64),
-        *(ctypes.c_void_p, ctypes.c_int),
-    )
-    library.srnn_count_bits.restype = None
-    library.srnn_count_bits.argtypes = (
-        *(ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int),
-    )
-    library.srnn_sort.restype = None
-    library.srnn_sort.argtypes = (
-        *(ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64),
-        *(ctypes.c_void_p, ctypes.c_int),
-    )
-    pool = _pool()
-    if pool is not None:
-        library.srnn_use_pool(ctypes.byref(pool))
-    return library, None
-
-
-def _pool() -> _Pool | None:
-    """The OpenMP functions that torch itself is linked to; None where they go by other names."""
-    names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads", "GOMP_barrier")
-    try:
-        torch_library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
-        found = (ctypes.cast(getattr(torch_library, name), ctypes.c_void_p) for name in names)
-        return _Pool(*found)
-    except (OSError, AttributeError):
-        return None
-
-
-def reason() -> str | None:
-    """Say why the compiled kernel cannot run on this machine; None if it can."""
-    return _load()[1]
-
-
-def description() -> str:
-    """Name the level of instructions and the number of threads that a call would use."""
-    return f"{LEVELS[_level(None)]}, {torch.get_num_threads()} threads"
-
-
-def _level(forced: str | None) -> int:
-    library, missing = _load()
-    if library is None:
-        raise RuntimeError(f"Cannot run the kernel 'cpu': {missing}.")
-    highest = library.srnn_level()
-    if forced is None:
-        return highest
-    if forced not in LEVELS or LEVELS.index(forced) > highest:
-        raise ValueError(
-            f"This machine runs the levels {', '.join(LEVELS[: highest + 1])}, not {forced!r}."
-        )
-    return LEVELS.index(forced)
-
-
-def library_at(forced: str | None) -> tuple[ctypes.CDLL, int]:
-    """The compiled library, and the number of the level to ask it for.
-
-    Args:
-        forced: one of ``LEVELS``; None for the highest there is.
-
-    Raises:
-        RuntimeError: where the library is missing.
-        ValueError: for a level that this machine lacks.
-    """
-    level = _level(forced)
-    library, _ = _load()
-    assert library is not None
-    return library, level
 
 
 class _Prepared:
@@ -185,13 +51,13 @@ class _Prepared:
         self.block = min(_MOST_STEPS, max(_FEWEST_STEPS, _BLOCK_BYTES // max(1, slice_bytes)))
         self.words = -(-self.neurons // 64)
         self._alive: list[Tensor] = []
-        self.call = _Call()
+        self.call = Call()
         integers = (
             *(self.steps, self.batch, self.neurons, self.channels, self.padded, rows),
             *(self.block, self.words, torch.get_num_threads()),
             *(_KINDS.index(rules.surrogate), _RESETS.index(rules.reset), int(rules.detach_reset)),
         )
-        for name, value in zip(_INTEGERS, integers, strict=True):
+        for name, value in zip(INTEGERS, integers, strict=True):
             setattr(self.call, name, value)
         for i, constant in enumerate(rules.constants):
             self.call.constants[i] = constant
@@ -201,7 +67,7 @@ class _Prepared:
             *(p.input_gain, p.threshold, p.rho, p.adaptation_strength),
             *(p.spikes, p.crossed, p.membrane, p.adaptation),
         )
-        for name, tensor in zip(_PROBLEM, given, strict=False):
+        for name, tensor in zip(PROBLEM, given, strict=False):
             self.point(name, tensor)
         if p.begin is not None:
             self.point("begin", p.begin, torch.bool)
@@ -297,7 +163,7 @@ def forward(problem: Problem, trace: bool, backward: bool, *, level: str | None 
         ValueError: for events that are not well formed, or a level that this machine lacks.
         MemoryError: if memory runs out.
     """
-    _level(level)
+    level_of(level)
     if problem.events is not None:
         assert problem.projection is not None
         rows = problem.steps * len(problem.membrane)

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .problem import WORD, Bits, Events, check_events
+from .event_checks import check_events
+from .problem import WORD, Bits, Events
 
 
 class EventBatch(NamedTuple):

@@ -1,6 +1,6 @@
 """The compiled pass over a sequence of tanh units with Hebbian synapses.
 
-The library is that of :mod:`cpu_backend`. A few sequences, a tile, run through time together, and
+The library is that of :mod:`.library`. A few sequences, a tile, run through time together, and
 every step is one sweep over their F. The backward pass computes F again, from one checkpoint to the
 next, so that memory grows with the square root of the number of steps:
 
@@ -17,7 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import cpu_backend, memory
+from . import library as compiled
+from . import memory
 
 NORMALISATIONS = ("before", "after", "none", "input")  # in the order of hebbian.h
 _PADDING = 16  # lines; that of hebbian.h
@@ -88,7 +89,7 @@ class _Call(ctypes.Structure):
 @functools.cache
 def reason() -> str | None:
     """Say why the compiled pass cannot run on this machine; None if it can."""
-    library, missing = cpu_backend._load()
+    library, missing = compiled.load()
     if library is None:
         return missing
     if hasattr(library, "srnn_hebbian") and library.srnn_hebbian_size() == ctypes.sizeof(_Call):
@@ -163,7 +164,7 @@ class _Prepared:
         """Call the library."""
         if reason():
             raise RuntimeError(f"Cannot run the kernel 'cpu': {reason()}.")
-        library, index = cpu_backend.library_at(level)
+        library, index = compiled.library_at(level)
         double = self.dtype == torch.float64
         if library.srnn_hebbian(ctypes.byref(self.call), int(backward), int(double), index):
             raise MemoryError("The kernel 'cpu' could not allocate its memory.")

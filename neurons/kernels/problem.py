@@ -15,7 +15,6 @@ float64, and one device.
 
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 WORD = 64
@@ -47,61 +46,6 @@ class Bits(NamedTuple):
     """
 
     words: Tensor
-
-
-def check_events(events: Events | Bits, rows: int, channels: int) -> None:
-    """Refuse a sparse input that a kernel would read beyond its ends.
-
-    Args:
-        events: the input.
-        rows: number of its rows, time * batch.
-        channels: number of its channels.
-
-    Raises:
-        ValueError: if it does not fit these numbers.
-    """
-    if isinstance(events, Bits):
-        (words,) = events
-        shape = [rows, -(-channels // WORD)]
-        if list(words.shape) != shape or words.dtype != torch.int64:
-            raise ValueError(
-                "The bits of events must be int64 of shape [time * batch, channels / 64] = "
-                f"{shape}, got {words.dtype} {list(words.shape)}."
-            )
-        if channels % WORD and bool((words[:, -1] & (-1 << channels % WORD)).any()):
-            raise ValueError(f"Some bits of events lie beyond the last of {channels} channels.")
-        return
-    offsets, indices, values = events
-    if offsets.shape != (rows + 1,) or offsets.dtype != torch.int64:
-        raise ValueError(
-            f"The offsets of events must be int64 of shape [time * batch + 1] = [{rows + 1}], "
-            f"got {offsets.dtype} {list(offsets.shape)}."
-        )
-    entries = int(offsets[-1])
-    if int(offsets[0]) or bool((offsets.diff() < 0).any()) or indices.shape != (entries,):
-        raise ValueError(
-            "The offsets of events must rise from 0 to the number of entries, "
-            f"{list(indices.shape)}, and end at {entries}."
-        )
-    if values is not None and values.shape != indices.shape:
-        raise ValueError(
-            f"There must be a value for each of the {entries} events, got {list(values.shape)}."
-        )
-    if indices.dtype != torch.int32:
-        raise ValueError(f"The channels of events must be int32, got {indices.dtype}.")
-    if entries and (int(indices.min()) < 0 or int(indices.max()) >= channels):
-        raise ValueError(
-            f"The channels of events must lie in 0 .. {channels - 1}, "
-            f"got {int(indices.min())} .. {int(indices.max())}."
-        )
-    rises = indices.diff() > 0
-    begins = offsets[1:-1]
-    rises[begins[(begins > 0) & (begins < entries)] - 1] = True
-    if not bool(rises.all()):
-        raise ValueError(
-            "The channels of events must rise within a row, each at most once: sort them, and "
-            "give a channel with several events a value."
-        )
 
 
 class Rules(NamedTuple):

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srnn.neurons.kernels import EventBatch, counting, cpu_backend
+from srnn.neurons.kernels import EventBatch, counting, library
 from srnn.neurons.kernels.events import counts_of
 from srnn.neurons.kernels.problem import Bits
 from srnn.neurons.kernels.scans import Scan
@@ -100,7 +100,7 @@ def _sort(x: Tensor, nonzero: Tensor | None = None) -> Tensor:
     Where they are not 0 may be known, as words of bits [blocks, rows, words].
     """
     sums = torch.zeros(3, x.shape[0], x.shape[2], dtype=torch.float64, device=x.device)
-    if x.device.type == "cpu" and cpu_backend.reason() is None:
+    if x.device.type == "cpu" and library.reason() is None:
         for i, block in enumerate(x):
             bits = None if nonzero is None else nonzero[i]
             sums[:, i] = counting.sort(block.contiguous(), bits)
@@ -129,7 +129,7 @@ def _count_binary(x: Tensor) -> Tensor | None:
 
 def _count_block(x: Tensor) -> tuple[Tensor, bool]:
     """Count the ones of each column, and say whether there is nothing but 0 and 1 in x."""
-    if cpu_backend.reason() is None and len(x) < 2**31:
+    if library.reason() is None and len(x) < 2**31:
         return counting.count_ones(x.contiguous())
     # By numpy, whose comparisons are several times faster than torch's, and in pieces that stay in
     # a processor's cache: beside a fast kernel, this is most of a meter's work.
@@ -194,7 +194,7 @@ def read_batch(batch: EventBatch, *, timewise: bool = False) -> Input:
 
 def _count_bits(words: Tensor) -> Tensor:
     """Count the ones of each bit, float64 [64 columns], of words [rows, columns]."""
-    if cpu_backend.reason() is None:
+    if library.reason() is None:
         return counting.count_bits(words.contiguous())
     rows = words.numpy().view(np.uint8)
     counts = np.zeros(8 * rows.shape[1])

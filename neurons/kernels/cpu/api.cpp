@@ -73,6 +73,23 @@ EXPORT int64_t srnn_scan(const void *x, int is_double, int64_t rows, int64_t n, 
                                                                      threads, others);
 }
 
+// Whether lists of events are well formed, as event_checks.py says what that is.
+EXPORT int64_t srnn_lists_fit(const int64_t *offsets, int64_t rows, const int32_t *channels,
+                              int64_t entries, int64_t width) {
+    bool wrong = offsets[0] != 0 || offsets[rows] != entries;
+    for (int64_t r = 0; r < rows; r++) wrong |= offsets[r + 1] < offsets[r];
+    if (wrong) return 0;
+    for (int64_t e = 0; e < entries; e++) wrong |= channels[e] < 0 || channels[e] >= width;
+    // Channels may fall where a row begins, and nowhere else.
+    int64_t falls = 0, at_beginnings = 0;
+    for (int64_t e = 1; e < entries; e++) falls += channels[e] <= channels[e - 1];
+    for (int64_t r = 1; r < rows; r++) {
+        const int64_t e = offsets[r];
+        if (e > offsets[r - 1] && e < entries) at_beginnings += channels[e] <= channels[e - 1];
+    }
+    return !wrong && falls == at_beginnings;
+}
+
 EXPORT int64_t srnn_count(const void *x, int is_double, int64_t rows, int64_t n, double *ones,
                           int level) {
     return (is_double ? LEVELS[level].count64 : LEVELS[level].count32)(x, rows, n, ones);

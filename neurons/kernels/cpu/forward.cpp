@@ -213,8 +213,9 @@ static void run_tile(const Call &c, const Parameters<T> &p, const Weights<T> &w,
 // The channels that are active in some row: where there are few rows, as when a network is stepped,
 // most of the weights are not touched, and setting them all up would cost more than all the rest.
 static Rows active_channels(Arena &arena, const Call &c) {
-    if (!sparse(c)) return {nullptr, c.channels};
     const long rows = c.steps * c.batch, words = (c.channels + 63) / 64;
+    // With so many events, to look for a channel without any takes longer than it could save.
+    if (!sparse(c) || (c.offsets && c.offsets[rows] > 4 * c.channels)) return {nullptr, c.channels};
     uint64_t *any = arena.zeros<uint64_t>(words);
     uint32_t *list = arena.take<uint32_t>(c.channels + EIGHT);
     if (arena.failed) return {nullptr, 0};

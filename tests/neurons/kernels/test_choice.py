@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 import srnn
 from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF, surrogate
-from srnn.neurons.kernels import choice, cpu_backend, kernel_info
+from srnn.neurons.kernels import choice, kernel_info, library
 
 HERE = torch.device("cpu")
 
@@ -19,8 +19,8 @@ def _unsaid(monkeypatch):
     """Begin with nothing said, and no kernel named, on a machine that has the compiled one."""
     monkeypatch.setattr(choice, "_said", set())
     monkeypatch.delenv("SRNN_KERNEL", raising=False)
-    monkeypatch.setattr(cpu_backend, "reason", lambda: None)
-    monkeypatch.setattr(cpu_backend, "description", lambda: "for a test")
+    monkeypatch.setattr(library, "reason", lambda: None)
+    monkeypatch.setattr(library, "description", lambda: "for a test")
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def use(monkeypatch):
 @pytest.fixture
 def without_compiled(monkeypatch):
     """Take the compiled kernel away."""
-    monkeypatch.setattr(cpu_backend, "reason", lambda: "it was not compiled")
+    monkeypatch.setattr(library, "reason", lambda: "it was not compiled")
 
 
 def warnings_of(caplog):

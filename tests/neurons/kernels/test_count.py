@@ -3,18 +3,18 @@
 import pytest
 import torch
 
-from srnn.neurons.kernels import EventBatch, counting, cpu_backend, scans
+from srnn.neurons.kernels import EventBatch, counting, cpu_backend, library, scans
 
 from .problems import random_problem
 
-pytestmark = pytest.mark.skipif(cpu_backend.reason() is not None, reason="no compiled kernel")
+pytestmark = pytest.mark.skipif(library.reason() is not None, reason="no compiled kernel")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("columns", [1, 2, 7, 16, 33, 700, 1024, 1025, 2100])
-@pytest.mark.parametrize("level", cpu_backend.LEVELS)
+@pytest.mark.parametrize("level", library.LEVELS)
 def test_columns_are_counted(level, columns, dtype):
-    if cpu_backend.LEVELS.index(level) > cpu_backend._level(None):
+    if library.LEVELS.index(level) > library.level_of(None):
         pytest.skip("this machine lacks these instructions")
     x = (torch.rand(300, columns) < 0.3).to(dtype)
     ones, binary = counting.count_ones(x, level=level)
@@ -37,10 +37,10 @@ def test_there_is_nothing_to_count(shape):
 
 
 @pytest.mark.parametrize("columns", [1, 3, 11])
-@pytest.mark.parametrize("level", cpu_backend.LEVELS)
+@pytest.mark.parametrize("level", library.LEVELS)
 def test_bits_are_counted(level, columns):
     """255 rows fit the digits of a counter; the sign bit is a channel like any other."""
-    if cpu_backend.LEVELS.index(level) > cpu_backend._level(None):
+    if library.LEVELS.index(level) > library.level_of(None):
         pytest.skip("this machine lacks these instructions")
     for rows in (0, 1, 254, 255, 256, 511, 2000):
         fires = torch.rand(rows, columns, 64) < torch.rand(64)
@@ -52,10 +52,10 @@ def test_bits_are_counted(level, columns):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("columns", [1, 64, 130])
-@pytest.mark.parametrize("level", cpu_backend.LEVELS)
+@pytest.mark.parametrize("level", library.LEVELS)
 def test_numbers_are_sorted(level, columns, dtype):
     """With and without the bits of those that are not 0; a bit that lacks hides its number."""
-    if cpu_backend.LEVELS.index(level) > cpu_backend._level(None):
+    if library.LEVELS.index(level) > library.level_of(None):
         pytest.skip("this machine lacks these instructions")
     kinds = [0.0, -0.0, 1.0, 2.0, -3.0, 2.0**40, 0.5, -1e-30, float("inf"), float("nan")]
     x = torch.tensor(kinds, dtype=dtype)[torch.randint(len(kinds), (300, columns))]
@@ -73,9 +73,9 @@ def test_numbers_are_sorted(level, columns, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("channels", [17, 64, 130])
-@pytest.mark.parametrize("level", cpu_backend.LEVELS)
+@pytest.mark.parametrize("level", library.LEVELS)
 def test_a_scan_tells_what_is_neither_0_nor_1(level, channels, dtype):
-    if cpu_backend.LEVELS.index(level) > cpu_backend._level(None):
+    if library.LEVELS.index(level) > library.level_of(None):
         pytest.skip("this machine lacks these instructions")
     problem = random_problem(steps=6, channels=channels, source="inputs", dtype=dtype)
     shape = problem.inputs.shape

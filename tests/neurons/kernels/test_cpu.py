@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from srnn.neurons.kernels import cpu_backend
+from srnn.neurons.kernels import cpu_backend, library
 from srnn.neurons.kernels.problem import Bits
 
 from .cpu_problems import KINDS, check, flat, make, random_cotangents, run_cpu, run_reference
 from .problems import RESETS
 
-pytestmark = pytest.mark.skipif(cpu_backend.reason() is not None, reason=str(cpu_backend.reason()))
+pytestmark = pytest.mark.skipif(library.reason() is not None, reason=str(library.reason()))
 
 
 @pytest.mark.parametrize("detach", [False, True])
@@ -38,10 +38,10 @@ def test_all_inputs(source, channels, density):
     check(make(source=source, channels=channels, density=density))
 
 
-@pytest.mark.parametrize("level", cpu_backend.LEVELS)
+@pytest.mark.parametrize("level", library.LEVELS)
 @pytest.mark.parametrize("neurons", [1, 17, 64, 100, 130, 288])
 def test_all_levels_and_widths(level, neurons):
-    if cpu_backend.LEVELS.index(level) > cpu_backend._level(None):
+    if library.LEVELS.index(level) > library.level_of(None):
         pytest.skip(f"this machine has no {level}")
     check(make(steps=12, batch=35, neurons=neurons, source="inputs", channels=40), level=level)
 
@@ -87,7 +87,7 @@ def test_a_neuron_without_threshold_integrates_whatever_the_reset():
 def test_any_number_of_threads_gives_the_same_bits(threads, source):
     problem = make(batch=70, source=source, channels=40, dtype=torch.float32)
     cotangents = random_cotangents(run_cpu(problem)[0])
-    assert cpu_backend._pool() is not None  # else one thread would do it all
+    assert library._pool() is not None  # else one thread would do it all
     threads(1)
     one = flat(*run_cpu(problem, cotangents))
     for number in (2, 5):
@@ -232,14 +232,14 @@ def test_bits_that_lead_out_of_memory_are_refused(words, said):
 def test_a_missing_or_foreign_library_is_named(tmp_path):
     missing, foreign = tmp_path / "none.so", tmp_path / "text.so"
     foreign.write_text("no library")
-    assert "not installed: there is no none.so" in cpu_backend._load(missing)[1]
-    assert "cannot be loaded" in cpu_backend._load(foreign)[1]
+    assert "not installed: there is no none.so" in library.load(missing)[1]
+    assert "cannot be loaded" in library.load(foreign)[1]
     (tmp_path / "cpu").mkdir()
     newer, stale = tmp_path / "cpu" / "newer.cpp", tmp_path / "stale.so"
     newer.write_text("")
     stale.write_text("")
     os.utime(newer, (stale.stat().st_mtime + 9,) * 2)
-    assert "older than its sources" in cpu_backend._load(stale)[1]
+    assert "older than its sources" in library.load(stale)[1]
 
 
 def test_numbers_of_another_dtype_are_refused():

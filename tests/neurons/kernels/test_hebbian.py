@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from srnn.neurons import LIF, LIFState
-from srnn.neurons.kernels import cpu_backend, hebbian, hebbian_library
+from srnn.neurons.kernels import hebbian, hebbian_library, library
 from srnn.neurons.kernels.hebbian_library import HebbianProblem
 from srnn.neurons.plasticity import HebbianSTP, MemristiveSTP, PlasticState, run_tanh
 from srnn.neurons.plasticity.hebbian import NORMALISATIONS, RECURRENT_TERMS, HebbianState
 
 from .hebbian_problems import VALUES, check, cotangents, make, run_library, run_reference
 
-pytestmark = pytest.mark.skipif(cpu_backend.reason() is not None, reason=str(cpu_backend.reason()))
+pytestmark = pytest.mark.skipif(library.reason() is not None, reason=str(library.reason()))
 
 
 def flat(values, gradients):
@@ -79,10 +79,10 @@ def test_values_for_all_synapses_or_for_each(lambda_per, gamma_per):
     check(make(lambda_per=lambda_per, gamma_per=gamma_per))
 
 
-@pytest.mark.parametrize("level", cpu_backend.LEVELS)
+@pytest.mark.parametrize("level", library.LEVELS)
 @pytest.mark.parametrize(("neurons", "inputs"), [(1, 1), (4, 16), (17, 15), (33, 70)])
 def test_all_levels_and_widths(level, neurons, inputs):
-    if cpu_backend.LEVELS.index(level) > cpu_backend._level(None):
+    if library.LEVELS.index(level) > library.level_of(None):
         pytest.skip(f"this machine has no {level}")
     check(make(neurons=neurons, inputs=inputs, recurrent="new"), level=level)
 

@@ -7,11 +7,11 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from srnn import SRNN, Layer
 from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF
-from srnn.neurons.kernels import EventBatch, Events, cpu_backend, events, sequence
+from srnn.neurons.kernels import EventBatch, Events, events, library, sequence
 from srnn.neurons.kernels.events import counts_of, note, noted
 from srnn.neurons.kernels.problem import Bits
 
-KERNELS = ["torch", *([] if cpu_backend.reason() else ["cpu"])]
+KERNELS = ["torch", *([] if library.reason() else ["cpu"])]
 CLOSE = {"rtol": 1e-10, "atol": 1e-10}
 kernels = pytest.mark.parametrize("kernel", KERNELS)
 

@@ -18,11 +18,11 @@ kernels = pytest.mark.parametrize("kernel", ["torch", "cpu"])
 @pytest.fixture(autouse=True)
 def _compiled(request):
     """Leave the cpu kernel out where it is not installed."""
-    from srnn.neurons.kernels import cpu_backend
+    from srnn.neurons.kernels import library
 
     uses_cpu = "cpu" in getattr(getattr(request.node, "callspec", None), "params", {}).values()
-    if uses_cpu and cpu_backend.reason():
-        pytest.skip(cpu_backend.reason())
+    if uses_cpu and library.reason():
+        pytest.skip(library.reason())
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from srnn.neurons.kernels import cpu_backend
+from srnn.neurons.kernels import library
 
 from .cpu_problems import check, flat, make, random_cotangents, run_cpu, run_reference
 from .problems import RESETS
 
-pytestmark = pytest.mark.skipif(cpu_backend.reason() is not None, reason=str(cpu_backend.reason()))
+pytestmark = pytest.mark.skipif(library.reason() is not None, reason=str(library.reason()))
 
 
 def narrow(spike="boxcar", width=0.1, **shape):
@@ -38,10 +38,10 @@ def test_from_no_support_to_all_of_it(spike, width):
     check(narrow(spike, width, batch=40, reset="none", detach=True))
 
 
-@pytest.mark.parametrize("level", cpu_backend.LEVELS)
+@pytest.mark.parametrize("level", library.LEVELS)
 @pytest.mark.parametrize("neurons", [1, 17, 64, 100, 130, 288])
 def test_all_levels_and_widths(level, neurons):
-    if cpu_backend.LEVELS.index(level) > cpu_backend._level(None):
+    if library.LEVELS.index(level) > library.level_of(None):
         pytest.skip(f"this machine has no {level}")
     problem = narrow(steps=12, batch=35, neurons=neurons, source="inputs", channels=40)
     check(problem, level=level)

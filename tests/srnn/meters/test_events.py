@@ -51,7 +51,7 @@ def test_every_element_is_sorted_by_itself(x, timewise, dtype):
 
 
 def test_without_the_compiled_kernel_too(monkeypatch):
-    monkeypatch.setattr(events.cpu_backend, "reason", lambda: "not there")
+    monkeypatch.setattr(events.library, "reason", lambda: "not there")
     for name in ("count_ones", "count_bits"):
         monkeypatch.setattr(events.counting, name, None)
     test_every_element_is_sorted_by_itself()

@@ -7,13 +7,13 @@ from torch import nn
 from srnn import Layer
 from srnn.meters import SpikeMeter, SynOpMeter, UncountedError
 from srnn.neurons import ALIF, LI, LIF, RALIF
-from srnn.neurons.kernels import EventBatch, cpu_backend
+from srnn.neurons.kernels import EventBatch, library
 from srnn.neurons.plasticity import HebbianSTP
 
 KERNELS = [
     "reference",
     "torch",
-    pytest.param("auto", marks=pytest.mark.skipif(cpu_backend.reason() is not None, reason="none")),
+    pytest.param("auto", marks=pytest.mark.skipif(library.reason() is not None, reason="none")),
 ]
 TIME, BATCH, CHANNELS, UNITS, CLASSES = 9, 4, 20, 5, 3
 

@@ -8,9 +8,9 @@ from torch import nn
 from srnn import SRNN, Layer
 from srnn.meters import SynOpMeter, events
 from srnn.neurons import ALIF, RALIF
-from srnn.neurons.kernels import cpu_backend, scans
+from srnn.neurons.kernels import library, scans
 
-compiled = pytest.mark.skipif(cpu_backend.reason() is not None, reason="no compiled kernel")
+compiled = pytest.mark.skipif(library.reason() is not None, reason="no compiled kernel")
 
 
 def spiking(share, channels=70):
