@@ -87,7 +87,8 @@ class _Prepared:
                 f"The kernel 'cpu' expects {name} as {dtype} on the CPU, got {tensor.dtype} on "
                 f"{tensor.device}."
             )
-        tensor = tensor.detach().contiguous()
+        if not tensor.is_contiguous():
+            tensor = tensor.detach().contiguous()
         self._alive.append(tensor)
         # Torch's empty tensors have no memory; null would mean that they are not given.
         setattr(self.call, name, tensor.data_ptr() or ctypes.addressof(self.call))

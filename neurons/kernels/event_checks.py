@@ -37,14 +37,22 @@ def check_events(events: Events | Bits, rows: int, channels: int) -> None:
             f"There must be a value for each of the {len(indices)} events, "
             f"got {list(values.shape)}."
         )
-    if not _fit(offsets, indices, channels):
+    if not _lists_fit(offsets, indices, channels):
         _check_lists(offsets, indices, channels)
 
 
-def _fit(offsets: Tensor, indices: Tensor, channels: int) -> bool:
+def _readable(*tensors: Tensor) -> bool:
+    """Whether the compiled library is there, and can read tensors."""
+    return (
+        all(type(x) is Tensor and x.device.type == "cpu" for x in tensors)
+        and not torch.compiler.is_compiling()
+        and reason() is None
+    )
+
+
+def _lists_fit(offsets: Tensor, indices: Tensor, channels: int) -> bool:
     """Whether the compiled library finds nothing wrong with lists; False where it cannot look."""
-    plain = all(type(x) is Tensor and x.device.type == "cpu" for x in (offsets, indices))
-    if not plain or torch.compiler.is_compiling() or reason() is not None:
+    if not _readable(offsets, indices):
         return False
     offsets, indices = offsets.contiguous(), indices.contiguous()
     library, _ = library_at(None)
@@ -52,6 +60,15 @@ def _fit(offsets: Tensor, indices: Tensor, channels: int) -> bool:
         *(offsets.data_ptr(), len(offsets) - 1, indices.data_ptr(), len(indices), channels)
     )
     return bool(fit)
+
+
+def _bits_fit(words: Tensor, channels: int) -> bool:
+    """Whether no bit lies beyond the last channel."""
+    if _readable(words):
+        words = words.contiguous()
+        library, _ = library_at(None)
+        return bool(library.srnn_bits_fit(words.data_ptr(), len(words), channels))
+    return not (channels % WORD and bool((words[:, -1] & (-1 << channels % WORD)).any()))
 
 
 def _check_lists(offsets: Tensor, indices: Tensor, channels: int) -> None:
@@ -83,5 +100,5 @@ def _check_bits(words: Tensor, rows: int, channels: int) -> None:
             "The bits of events must be int64 of shape [time * batch, channels / 64] = "
             f"{shape}, got {words.dtype} {list(words.shape)}."
         )
-    if channels % WORD and bool((words[:, -1] & (-1 << channels % WORD)).any()):
+    if not _bits_fit(words, channels):
         raise ValueError(f"Some bits of events lie beyond the last of {channels} channels.")

@@ -65,7 +65,7 @@ def load(path: Path = _LIBRARY) -> tuple[ctypes.CDLL | None, str | None]:
         return None, "the compiled kernel is older than its sources: install srnn again"
     try:
         library = ctypes.CDLL(str(path))
-        if library.srnn_size() != ctypes.sizeof(Call) or not hasattr(library, "srnn_lists_fit"):
+        if library.srnn_size() != ctypes.sizeof(Call) or not hasattr(library, "srnn_bits_fit"):
             return None, "the compiled kernel is of another version of srnn: reinstall srnn"
     except (OSError, AttributeError) as error:
         return None, f"the compiled kernel cannot be loaded: {error}"
@@ -92,6 +92,7 @@ def load(path: Path = _LIBRARY) -> tuple[ctypes.CDLL | None, str | None]:
     library.srnn_lists_fit.argtypes = (
         *(ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64),
     )
+    library.srnn_bits_fit.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
     pool = _pool()
     if pool is not None:
         library.srnn_use_pool(ctypes.byref(pool))

@@ -90,6 +90,14 @@ EXPORT int64_t srnn_lists_fit(const int64_t *offsets, int64_t rows, const int32_
     return !wrong && falls == at_beginnings;
 }
 
+// Whether no bit of rows of words lies beyond the first `width`.
+EXPORT int64_t srnn_bits_fit(const uint64_t *words, int64_t rows, int64_t width) {
+    const int64_t n = (width + 63) / 64;
+    uint64_t last = 0;
+    for (int64_t r = 0; width % 64 && r < rows; r++) last |= words[r * n + n - 1];
+    return width % 64 == 0 || last >> width % 64 == 0;
+}
+
 EXPORT int64_t srnn_count(const void *x, int is_double, int64_t rows, int64_t n, double *ones,
                           int level) {
     return (is_double ? LEVELS[level].count64 : LEVELS[level].count32)(x, rows, n, ones);

@@ -37,11 +37,25 @@ def refused(offsets, channels):
 @given(lists())
 @settings(max_examples=500, deadline=None)
 def test_the_library_and_torch_agree(given_lists):
-    assert event_checks._fit(*given_lists, WIDTH) == (not refused(*given_lists))
+    assert event_checks._lists_fit(*given_lists, WIDTH) == (not refused(*given_lists))
 
 
 def test_what_the_library_cannot_look_at_is_left_to_torch():
     offsets, channels = torch.tensor([0, 2]), torch.tensor([1, 0], dtype=torch.int32)
-    assert not event_checks._fit(offsets.to("meta"), channels.to("meta"), WIDTH)
+    assert not event_checks._lists_fit(offsets.to("meta"), channels.to("meta"), WIDTH)
     strided = torch.tensor([1, 9, 3, 9], dtype=torch.int32)[::2]
-    assert event_checks._fit(offsets, strided, WIDTH)
+    assert event_checks._lists_fit(offsets, strided, WIDTH)
+
+
+@given(st.integers(1, 130), st.integers(0, 4), st.data())
+@settings(max_examples=300, deadline=None)
+def test_bits_beyond_the_last_channel_are_seen(channels, rows, data):
+    columns = -(-channels // 64)
+    drawn = st.lists(st.integers(0, 64 * columns - 1), max_size=3)
+    bits = [data.draw(drawn) for _ in range(rows)]
+    words = torch.zeros(rows, columns, dtype=torch.int64)
+    for row, places in enumerate(bits):
+        for place in places:
+            words[row, place // 64] |= -(2**63) if place % 64 == 63 else 1 << place % 64
+    beyond = any(place >= channels for places in bits for place in places)
+    assert event_checks._bits_fit(words, channels) == (not beyond)
