@@ -34,8 +34,7 @@ def main() -> None:
         figure, axis = pyplot.subplots(figsize=(7.5, 4.8))
         for family, points in families.items():
             points.sort()
-            form = "s--" if "penalt" in family else "o-"
-            axis.plot(*zip(*((x, y) for x, y, _ in points), strict=True), form, label=family, ms=5)
+            axis.plot(*zip(*((x, y) for x, y, _ in points), strict=True), "o-", label=family, ms=5)
             for x, y, network in points:
                 axis.annotate(network, (x, y), xytext=(5, -9), textcoords="offset points", size=6.5)
         axis.set_xscale("log")
