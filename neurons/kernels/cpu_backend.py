@@ -153,13 +153,14 @@ def forward(problem: Problem, trace: bool, backward: bool, *, level: str | None 
         problem: what to compute.
         trace: whether the membrane of every step is wanted.
         backward: whether a backward pass will follow.
-        level: level of instructions to use, one of ``LEVELS``; None for the highest there is.
+        level: level of instructions to use, one of :data:`.library.LEVELS`; None for the highest
+            there is.
 
     Returns:
         The solution; its ``fired`` are :class:`~.problem.Bits`.
 
     Raises:
-        RuntimeError: if the compiled kernel is not there; see :func:`reason`.
+        RuntimeError: if the compiled kernel is not there; see :func:`.library.reason`.
         TypeError: for a dtype other than float32 and float64.
         ValueError: for events that are not well formed, or a level that this machine lacks.
         MemoryError: if memory runs out.

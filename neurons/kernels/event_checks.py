@@ -1,9 +1,11 @@
 """Refuses events that a kernel would read beyond their ends."""
 
+import ctypes
+
 import torch
 from torch import Tensor
 
-from .library import library_at, reason
+from .library import load
 from .problem import WORD, Bits, Events
 
 
@@ -41,21 +43,20 @@ def check_events(events: Events | Bits, rows: int, channels: int) -> None:
         _check_lists(offsets, indices, channels)
 
 
-def _readable(*tensors: Tensor) -> bool:
-    """Whether the compiled library is there, and can read tensors."""
-    return (
-        all(type(x) is Tensor and x.device.type == "cpu" for x in tensors)
-        and not torch.compiler.is_compiling()
-        and reason() is None
-    )
+def _library_for(*tensors: Tensor) -> ctypes.CDLL | None:
+    """The compiled library, if it is there and can read these tensors."""
+    if torch.compiler.is_compiling():
+        return None
+    readable = all(type(x) is Tensor and x.device.type == "cpu" for x in tensors)
+    return load()[0] if readable else None
 
 
 def _lists_fit(offsets: Tensor, indices: Tensor, channels: int) -> bool:
     """Whether the compiled library finds nothing wrong with lists; False where it cannot look."""
-    if not _readable(offsets, indices):
+    library = _library_for(offsets, indices)
+    if library is None:
         return False
     offsets, indices = offsets.contiguous(), indices.contiguous()
-    library, _ = library_at(None)
     fit: int = library.srnn_lists_fit(
         *(offsets.data_ptr(), len(offsets) - 1, indices.data_ptr(), len(indices), channels)
     )
@@ -64,9 +65,9 @@ def _lists_fit(offsets: Tensor, indices: Tensor, channels: int) -> bool:
 
 def _bits_fit(words: Tensor, channels: int) -> bool:
     """Whether no bit lies beyond the last channel."""
-    if _readable(words):
+    library = _library_for(words)
+    if library is not None:
         words = words.contiguous()
-        library, _ = library_at(None)
         return bool(library.srnn_bits_fit(words.data_ptr(), len(words), channels))
     return not (channels % WORD and bool((words[:, -1] & (-1 << channels % WORD)).any()))
 

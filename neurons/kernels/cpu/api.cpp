@@ -1,4 +1,4 @@
-// What cpu_backend.py calls: one table of functions for each level of instructions.
+// What is called by way of library.py: one table of functions for each level of instructions.
 
 #include "team.h"
 

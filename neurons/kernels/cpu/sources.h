@@ -1,8 +1,9 @@
 // Gradients of weights: for every source, the sum of G_c over the rows in which it was active.
 //
 // Which sources were active comes by row, as bits or lists, and is turned into lists of rows by
-// source, once for each tile and block of steps; then every source's sum is made in registers, by
-// one thread, in ascending order of tile and row: the same for any number of threads.
+// source, once for each tile and block of steps; then every source's sum takes what each tile
+// gives, in registers, by one thread, in ascending order of tile and row: the same for any number
+// of threads.
 #pragma once
 
 #include "parameters.h"

@@ -7,7 +7,7 @@
 #include <immintrin.h>
 #endif
 
-// The functions of that pool's library; all null where there is none. Set by cpu_backend.py.
+// The functions of that pool's library; all null where there is none. Set by library.py.
 struct Pool {
     void (*parallel)(void (*)(void *), void *, unsigned, unsigned);
     int (*thread)();

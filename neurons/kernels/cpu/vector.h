@@ -130,7 +130,7 @@ INLINE Vec<float> exponential(Vec<float> x) {
     p = p * r + 1.0f;
     return (Vec<float>)((Mask<float>)p + ((Mask<float>)shifted << 23));
 }
-// Likewise, everywhere to the last bit or two; what underflows is 0.
+// The same by the series of e^r, everywhere to the last bit or two; what underflows is 0.
 INLINE Vec<double> exponential(Vec<double> x) {
     const Vec<double> none = fill(-708.0);
     Mask<double> under = x < none;

@@ -155,8 +155,19 @@ def run_cpu(problem, cotangents=None, level=None):
 
 
 def check(problem, tolerance=1e-10, level=None):
-    """Values and every gradient meet the reference, relative to the largest entry."""
+    """Values and every gradient meet the reference, relative to the largest entry.
+
+    Once with a gradient of the trace, and once without it, as networks are trained, which takes
+    another path.
+    """
     cotangents = random_cotangents(run_reference(problem)[0])
+    for given in (cotangents, cotangents._replace(trace=None)):
+        spikes = compare(problem, given, tolerance, level)
+    return spikes
+
+
+def compare(problem, cotangents, tolerance, level):
+    """The comparison for some cotangents; returns the spikes."""
     values, gradients = run_reference(problem, cotangents)
     ours, our_gradients = run_cpu(problem, cotangents, level)
     for name, value, own in zip(Cotangents._fields, values, ours, strict=True):

@@ -21,8 +21,10 @@ pytestmark = pytest.mark.skipif(library.reason() is not None, reason=str(library
 @pytest.mark.parametrize("adaptive", [False, True])
 @pytest.mark.parametrize("recurrent", [False, True])
 @pytest.mark.parametrize("reset", list(RESETS))
-def test_all_dynamics(reset, recurrent, adaptive, detach):
-    spikes = check(make(reset=reset, recurrent=recurrent, adaptive=adaptive, detach=detach))
+@pytest.mark.parametrize("source", ["current", "inputs"])
+def test_all_dynamics(source, reset, recurrent, adaptive, detach):
+    rules = {"reset": reset, "recurrent": recurrent, "adaptive": adaptive, "detach": detach}
+    spikes = check(make(source=source, **rules))
     assert 0.05 < spikes.mean() < 0.6  # or the test would say nothing
 
 
