@@ -1,7 +1,7 @@
 """What every training on Lightning has in common: the update, running means, whom to blame."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,10 +34,19 @@ def gradient_norm(gradients: list[Tensor]) -> Tensor:
     They are divided by their largest entry first: the squares of an exploding but finite gradient
     overflow, and clipping could no longer bring it back.
     """
-    entries = torch.cat([gradient.flatten() for gradient in gradients])
-    largest = torch.linalg.vector_norm(entries, float("inf"))
-    scale = largest.clamp(min=torch.finfo(largest.dtype).tiny)
+    entries = _entries(gradients)
+    scale = _largest(entries).clamp(min=torch.finfo(entries.dtype).tiny)
     return scale * torch.linalg.vector_norm(entries / scale)
+
+
+def _entries(tensors: Iterable[Tensor]) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+def _largest(entries: Tensor) -> Tensor:
+    """The largest magnitude, or NaN: what the infinity norm takes twenty times as long to find."""
+    low, high = entries.aminmax()
+    return torch.maximum(-low, high)
 
 
 class Averages(Metric):
@@ -161,8 +170,8 @@ class Learner(LightningModule):
             NotFiniteError: when a weight is not finite.
         """
         # Before the weights get into a checkpoint.
-        parameters = [parameter.detach() for parameter in self.network.parameters()]
-        if not nn.utils.get_total_norm(parameters, torch.inf).isfinite():
+        weights = _entries(parameter.detach() for parameter in self.network.parameters())
+        if not _largest(weights).isfinite():
             raise NotFiniteError(self._blame(inputs, loss, record))
         self.batches += 1
         scheduler: Any = self.lr_schedulers()
