@@ -1,8 +1,8 @@
-"""Builds the compiled kernel; everything else stands in setup.cfg.
+"""Builds the two compiled libraries; everything else stands in setup.cfg.
 
-The kernel is a plain shared library, loaded by ctypes: the same sources compiled once for each
-level of instructions, one of which is chosen at run time. It is optional: without a compiler the
-installation succeeds, and the other kernels do the work.
+They are plain shared libraries, loaded by ctypes: the kernel, whose sources are compiled once for
+each level of instructions, one of which is chosen at run time, and what packs events for it. They
+are optional: without a compiler the installation succeeds, and Python does the work.
 """
 
 import os
@@ -14,6 +14,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.modified import newer_group
 
+KERNEL = "srnn.neurons.kernels._cpu"
 FOLDER = "neurons/kernels/cpu"
 LEVELS: dict[str, list[str]] = {"base": []}
 if platform.machine() in ("x86_64", "AMD64"):
@@ -34,17 +35,26 @@ CONTRACT = {
 
 
 class BuildKernel(build_ext):
-    """Compiles each source for each level, side by side; setuptools would compile it once."""
+    """Compiles the kernel's sources for each level, side by side; setuptools would do so once."""
 
     def build_extension(self, ext: Extension) -> None:
-        """Compile and link the one extension that there is, unless an earlier installation has."""
+        """Build a library, unless an earlier installation has."""
         target = self.get_ext_fullpath(ext.name)
         # An editable installation leaves the library beside its sources.
-        kept = os.path.join(os.path.dirname(FOLDER), os.path.basename(target))
-        if not self.force and not newer_group([*glob(f"{FOLDER}/*"), __file__], kept):
+        package = self.get_finalized_command("build_py").get_package_dir(
+            ext.name.rpartition(".")[0]
+        )
+        kept = os.path.join(package, os.path.basename(target))
+        if not self.force and not newer_group([*ext.sources, *ext.depends, __file__], kept):
             self.mkpath(os.path.dirname(target))
             self.copy_file(kept, target)
-            return
+        elif ext.name == KERNEL:
+            self.build_kernel(target)
+        else:
+            super().build_extension(ext)
+
+    def build_kernel(self, target: str) -> None:
+        """Compile and link the kernel."""
         objects = self.compiler.compile(
             [f"{FOLDER}/{source}.cpp" for source in INTERFACE],
             output_dir=self.build_temp,
@@ -59,7 +69,7 @@ class BuildKernel(build_ext):
         self.compiler.link_shared_object(objects, target, target_lang="c++")
 
     def compile_unit(self, source: str, level: str) -> list[str]:
-        """Compile one source for one level; return the path of its object file."""
+        """Compile one source of the kernel for one level; return the path of its object file."""
         return self.compiler.compile(
             [f"{FOLDER}/{source}.cpp"],
             output_dir=os.path.join(self.build_temp, level),
@@ -73,6 +83,16 @@ class BuildKernel(build_ext):
 
 
 setup(
-    ext_modules=[Extension("srnn.neurons.kernels._cpu", sources=[], optional=True)],
+    ext_modules=[
+        Extension(KERNEL, sources=[], depends=glob(f"{FOLDER}/*"), optional=True),
+        # Rounds as NumPy does, number by number.
+        Extension(
+            "srnn.datasets._packing",
+            sources=["datasets/packing.cpp"],
+            extra_compile_args=[*FLAGS, "-ffp-contract=off"],
+            language="c++",
+            optional=True,
+        ),
+    ],
     cmdclass={"build_ext": BuildKernel},
 )

@@ -33,7 +33,7 @@ from srnn.datasets._base import DataError
 from srnn.datasets._draws import check_number, check_whole
 from srnn.datasets.binning import BinnedEvents
 
-_JUMP = 0x9E3779B97F4A7C15F39CC0605CEDC835
+JUMP = 0x9E3779B97F4A7C15F39CC0605CEDC835
 """Draws between the parts of two sequences: 2**128 over the golden ratio, NumPy's own choice in
 `PCG64.jumped`. Parts a power of two apart would resemble each other."""
 
@@ -119,13 +119,17 @@ class Augmentation:
             kept &= draws.luck >= self.drop
         return BinnedEvents(events.sequence[kept], step[kept], channel[kept])
 
+    def stream(self, epoch: int) -> np.random.PCG64:
+        """The random stream of an epoch; sequence i draws from it after i * `JUMP` draws."""
+        return np.random.PCG64([self.seed, epoch])
+
     def _draw(self, indices: Sequence[int], epoch: int, bounds: Sequence[int]) -> "_Draws":
         """Draw the variations of some sequences, and of each of their events what is needed.
 
         Every sequence has a part of the epoch's stream to itself. To jump there takes a tenth of
         the time that it takes to make a generator.
         """
-        bits = np.random.PCG64([self.seed, epoch])
+        bits = self.stream(epoch)
         random, beginning = np.random.Generator(bits), bits.state
         events = bounds[-1]
         timed = self.stretch or self.jitter
@@ -136,7 +140,7 @@ class Augmentation:
         whole = np.empty((len(indices), 2))
         for index, own, begin, end in zip(indices, whole, bounds, bounds[1:], strict=False):
             bits.state = beginning
-            bits.advance(int(index) * _JUMP)
+            bits.advance(int(index) * JUMP)
             random.random(out=own)
             if timed:
                 random.random(out=within[begin:end], dtype=np.float32)

@@ -17,6 +17,7 @@ from srnn.datasets.binning import Binning, EventSource
 from srnn.datasets.event_cache import EventLists, binned
 from srnn.datasets.event_transforms import BinnedSource, InFirstEpoch, Transform, TransformedEvents
 from srnn.datasets.packed import PackedSpikes, narrowest, pack
+from srnn.datasets.packing import pack_lists, packs
 
 Values = Literal["binary", "count"]
 
@@ -159,6 +160,15 @@ class EventSequences(SequenceDataset):
         """The same sequences with their inputs as bits; None where they are counts."""
         return PackedSequences(self) if self._binning.binary else None
 
+    def _bits(self, indices: Sequence[int]) -> PackedSpikes:
+        """The inputs of some sequences, as bits."""
+        events, augmentation = self._events, self._augmentation
+        if not (isinstance(events, EventLists) and packs(augmentation)):
+            return pack(*self._places(indices))
+        recordings = self._chosen[np.asarray(indices)]
+        channels = self._binning.channels
+        return pack_lists(events, recordings, channels, augmentation, self._epoch)
+
     def _targets(self, indices: Sequence[int]) -> Tensor:
         return self._labels[torch.as_tensor(indices)]
 
@@ -199,7 +209,7 @@ class PackedSequences(SequenceDataset):
         self, indices: Sequence[int]
     ) -> tuple[PackedSpikes, Tensor]:
         """Inputs as bits, targets [batch] int64."""
-        return pack(*self._sequences._places(indices)), self._sequences._targets(indices)
+        return self._sequences._bits(indices), self._sequences._targets(indices)
 
     def __getitem__(self, index: int) -> tuple[PackedSpikes, Tensor]:  # type: ignore[override]
         """One sequence: its inputs as a batch of one, and its target, [] int64."""
@@ -239,13 +249,12 @@ class EventParts:
         options = self._options
         transforms: list[Any] = [options.transform, options.train_transform if training else None]
         transforms = [transform for transform in transforms if transform is not None]
-        events: BinnedSource = (
-            TransformedEvents(source, self._binning, transforms, options.augment_seed)
-            if transforms
-            else self._binned(source)
-        )
-        if not training:
-            events = InFirstEpoch(events)
+        events: BinnedSource
+        if transforms:
+            events = TransformedEvents(source, self._binning, transforms, options.augment_seed)
+            events = events if training else InFirstEpoch(events)
+        else:
+            events = self._binned(source)
         augmentation = options.augmentation(self._binning) if training else None
         everything = np.arange(len(labels))
         return EventSequences(

@@ -23,6 +23,7 @@ PACKAGES = {
     "srnn": ROOT / "srnn",
 }
 KERNEL = ROOT / "neurons" / "kernels" / "_cpu.so"
+PACKING = ROOT / "datasets" / "_packing.so"
 TRAIN_ONLY = {
     "lightning",
     "torchrl",
@@ -182,6 +183,10 @@ print(srnn.kernel_info()[0].kernel)
 logits, _ = srnn.SRNN(4, [8], 2)(torch.ones(5, 2, 4))
 print(bool(logits.isfinite().all()))
 """
+PACKS = """
+from srnn.datasets import packing
+print(packing.library() is not None)
+"""
 
 
 def test_a_plain_install_has_every_module_and_the_fast_path(tmp_path):
@@ -199,14 +204,16 @@ print("all", len({names!r}))
     assert not {"neurons", "datasets", "train", "tests"} & {p.name for p in target.iterdir()}
     if KERNEL.is_file():  # there is a compiler, or was one; what it made is taken over
         assert run_installed(USE, target, SRNN_KERNEL="auto") == "cpu\nTrue"
+        assert run_installed(PACKS, target) == "True"
 
 
 def test_an_install_without_a_compiler_runs_the_other_kernel_and_says_so(tmp_path):
     hidden = {"CC": "no-such-compiler", "CXX": "no-such-compiler"}
-    target = install(tmp_path, but=(KERNEL.name,), **hidden)
+    target = install(tmp_path, but=(KERNEL.name, PACKING.name), **hidden)
     said = run_installed(USE, target, SRNN_KERNEL="auto")
     reason = "The slower kernel 'torch' runs, since the compiled kernel is not installed"
     assert re.fullmatch(rf"{reason}[^\n]*\ntorch\nTrue", said), said
+    assert run_installed(PACKS, target) == "False"
 
 
 def install(tmp_path, but=(), **environment):
