@@ -130,7 +130,12 @@ class TimeConstant(nn.Module):
 
     def decay(self) -> Tensor:
         """The fraction of the state that survives one step, exp(-dt / tau); differentiable."""
-        return torch.exp(-self.dt / self.tau)
+        if self._raw:
+            return torch.exp(-self.dt / self.theta)
+        low, high = self.bounds
+        # 1 / tau by one exponential, in fewer and smaller steps than by tau itself.
+        rate = torch.exp(math.log(low / high) * torch.sigmoid(self.theta))
+        return torch.exp((-self.dt / low) * rate)
 
     @torch.no_grad()
     def assign(self, tau: Tensor) -> None:

@@ -152,14 +152,14 @@ class Learner(LightningModule):
         """
         optimizer: Any = self.optimizers()
         parameters = list(self.network.parameters())
-        optimizer.zero_grad()
+        self.network.zero_grad()
         self.manual_backward(loss + self._firing_penalty(record))
         grad_norm = gradient_norm([p.grad for p in parameters if p.grad is not None])
         if not bool(torch.isfinite(loss) & torch.isfinite(grad_norm)):
             raise NotFiniteError(self._blame(inputs, loss, record))
-        nn.utils.clip_grads_with_norm_(
-            parameters, self.options.clip_norm or float("inf"), grad_norm
-        )
+        limit = self.options.clip_norm
+        if limit and bool(grad_norm > limit):
+            nn.utils.clip_grads_with_norm_(parameters, limit, grad_norm)
         optimizer.step()
         return grad_norm
 

@@ -15,7 +15,6 @@ run a layer, is logged once as a warning.
 import logging
 import os
 from collections.abc import Iterable, Sequence
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import torch
@@ -25,6 +24,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ..reset import FEED_FORWARD_RESETS, RECURRENT_RESETS
 from ..surrogate import SURROGATES, no_gradient
+from . import library
 
 KERNELS = ("reference", "torch", "cpu")
 
@@ -283,14 +283,12 @@ def _named() -> str:
 @torch.compiler.assume_constant_result
 def _missing() -> str | None:
     """Why the compiled kernel cannot run, or None if it can."""
-    reason: str | None = import_module(".library", __package__).reason()
-    return reason
+    return library.reason()
 
 
 @torch.compiler.assume_constant_result
 def _description() -> str:
-    described: str = import_module(".library", __package__).description()
-    return described
+    return library.description()
 
 
 @torch.compiler.assume_constant_result

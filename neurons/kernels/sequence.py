@@ -231,10 +231,10 @@ def _hidden_call(signal: Signal, projection: nn.Module | None) -> tuple[Signal, 
     return current_of(signal, projection), None
 
 
-def _tensors(signal: Signal, projection: nn.Module | None) -> list[Tensor | None]:
-    """Those whose dtype must be that of the layer."""
+def _tensors(signal: Signal, projection: Any) -> list[Tensor | None]:
+    """Those whose dtype must be that of the layer; a projection is plain here."""
     dense = [] if isinstance(signal, EventBatch) else [signal]
-    return [*dense, *(() if projection is None else projection.parameters())]
+    return [*dense, *(() if projection is None else (projection.weight, projection.bias))]
 
 
 def _source(signal: Signal, projection: Any, kernel: str, dtype: torch.dtype) -> dict[str, Any]:
@@ -267,5 +267,6 @@ def _per_neuron(params: Any, neurons: int) -> dict[str, Any] | None:
             continue
         if value.numel() not in (1, neurons) or (value.dim() and value.shape[-1] != value.numel()):
             return None
-        values[name] = value.reshape(-1).expand(neurons)
+        if value.shape != (neurons,):
+            values[name] = value.reshape(-1).expand(neurons)
     return values
