@@ -103,6 +103,8 @@ class _Prepared:
         self.point("current", p.current)
         if isinstance(p.events, Bits):
             self.point("input_bits", p.events.words, torch.int64)
+        elif isinstance(p.events, Events) and self._all_of(p.events):
+            self.point("inputs", p.events.values)
         elif isinstance(p.events, Events):
             self.point("offsets", p.events.offsets, torch.int64)
             self.point("indices", p.events.channels, torch.int32)
@@ -116,6 +118,11 @@ class _Prepared:
                 self.point("input_bits", self.input_bits, torch.int64)
                 # Spikes are 1; anything else is looked up where it stands.
                 self.call.weighted = int(self.input_bits[-1, 0])
+
+    def _all_of(self, events: Events) -> bool:
+        """Whether there is an event on every channel of every row: then they are a dense input."""
+        values = events.values
+        return values is not None and len(values) == self.steps * self.batch * self.channels
 
     def _scan(self, given: Tensor, inputs: Tensor, level: str | None) -> None:
         """Take a dense input for a sparse one if that is what it is: as given, and contiguous."""

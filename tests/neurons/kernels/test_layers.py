@@ -7,7 +7,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from srnn import SRNN, Layer
 from srnn.neurons import ALIF, LI, LIF, RALIF, RLIF
-from srnn.neurons.kernels import EventBatch, Events, events, library, sequence
+from srnn.neurons.kernels import EventBatch, Events, cpu_backend, events, library, sequence
 from srnn.neurons.kernels.events import counts_of, note, noted
 from srnn.neurons.kernels.problem import Bits
 
@@ -249,6 +249,29 @@ def test_events_are_an_input_too(kernel, scale, use):
     assert torch.equal(batch.dense(torch.float64), inputs)
     assert (batch.events.values is None) == (scale == 1)
     check_close(everything(net, batch), everything(net, inputs))
+
+
+@pytest.mark.skipif("cpu" not in KERNELS, reason="no compiled kernel")
+@pytest.mark.parametrize("channels", [1, 5, 40])
+def test_an_event_on_every_channel_is_a_dense_input(channels, use, asked):
+    """The library is given it as one, not as lists, and answers the same to the last bit."""
+    torch.manual_seed(4)
+    layer = Layer(nn.Linear(channels, 24), RALIF(linear_features=24))
+    dense = torch.rand(30, 6, channels) + 0.1
+    found = []
+    use("cpu")
+    for inputs in (dense, EventBatch.of(dense)):
+        layer.zero_grad()
+        spikes, state = layer(inputs)
+        (spikes.sum() + state.membrane.square().sum()).backward()
+        found.append([spikes, state.membrane, *(p.grad for p in layer.parameters())])
+    given = cpu_backend._Prepared(asked[-1], None, None).call
+    assert asked[-1].events is not None
+    assert given.inputs == asked[-1].events.values.data_ptr()
+    assert not given.offsets
+    assert found[0][0].sum() > 10
+    for one, other in zip(*found, strict=True):
+        assert one.equal(other)
 
 
 def test_events_that_do_not_fit_are_refused():
