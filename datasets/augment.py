@@ -116,7 +116,7 @@ class Augmentation:
             step = np.floor(moved, out=moved).astype(np.int32)
         kept = _within(step, steps) & _within(channel, channels)
         if self.drop:
-            kept &= draws.luck >= self.drop
+            kept &= draws.luck >= np.float32(self.drop)
         return BinnedEvents(events.sequence[kept], step[kept], channel[kept])
 
     def stream(self, epoch: int) -> np.random.PCG64:

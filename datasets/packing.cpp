@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <new>
+#include <exception>
 #include <vector>
 
 namespace {
@@ -36,8 +36,9 @@ public:
     // Numbers as Generator.random(dtype=float32) fills an array with: one from the lower half of a
     // draw, one from its upper half.
     void fill(float *numbers, int64_t count) {
+        if (!count) return;
         int64_t i = 0;
-        if (halved_ && count) numbers[i++] = scaled(kept_);
+        if (halved_) numbers[i++] = scaled(kept_);
         halved_ = (count - i) % 2 == 1;
         for (; i + 1 < count; i += 2) {
             const uint64_t drawn = next();
@@ -92,7 +93,7 @@ struct Batch {
 
 namespace {
 
-u128 joined(const uint64_t (&halves)[2]) {
+u128 joined(const uint64_t *halves) {
     return (static_cast<u128>(halves[0]) << 64) | halves[1];
 }
 
@@ -108,7 +109,8 @@ uint64_t bits(const uint8_t *bytes) {
     return word;
 }
 
-// A sequence at a time, as bytes in the cache, which need not be read to be set, as bits would.
+// A sequence at a time, as bytes, which need not be read to be set, as bits would; those of a cochlea
+// stay in the cache.
 template <class Channel> void pack(const Batch &b) {
     // Copies, since a byte that is written might be one of theirs.
     const bool stretched = b.stretch > 0, dropped = b.drop > 0;
@@ -168,11 +170,18 @@ extern "C" {
 
 __attribute__((visibility("default"))) int64_t srnn_packing_size() { return sizeof(Batch); }
 
+// Numbers of a stream, to be compared with NumPy's own.
+__attribute__((visibility("default"))) void srnn_packing_draws(const uint64_t *state,
+                                                               const uint64_t *increment,
+                                                               float *numbers, int64_t count) {
+    Pcg64({joined(state), joined(increment)}).fill(numbers, count);
+}
+
 // Returns whether memory sufficed.
 __attribute__((visibility("default"))) int srnn_packing(const Batch *batch) {
     try {
         batch->wide == 2 ? pack<uint16_t>(*batch) : pack<uint32_t>(*batch);
-    } catch (const std::bad_alloc &) {
+    } catch (const std::exception &) {
         return 0;
     }
     return 1;

@@ -3,11 +3,13 @@
 It gives the very bits that :mod:`.augment` and :mod:`.packed` give, in a third of the time: they
 sweep over the events of a batch some thirty times, this once. The library (``packing.cpp``) is
 optional, as the compiled kernel is; without it the arrays of NumPy do the work, and they do where
-times are jittered, by normal numbers of NumPy's own recipe.
+times are jittered, by normal numbers of NumPy's own recipe. Its uniform ones follow NumPy's recipe
+too, which is compared when the library is loaded.
 """
 
 import ctypes
 import functools
+import logging
 import sys
 from pathlib import Path
 from typing import TypeAlias
@@ -23,6 +25,8 @@ from srnn.datasets.packed import WORD, PackedSpikes
 _LIBRARY = Path(__file__).with_name("_packing.so")
 _HALF = 1 << 64
 _Halves: TypeAlias = "ctypes.Array[ctypes.c_uint64]"
+
+logger = logging.getLogger(__name__)
 
 
 class _Batch(ctypes.Structure):
@@ -40,23 +44,42 @@ class _Batch(ctypes.Structure):
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """Load the library; None where it is missing, or not that of these sources."""
-    source = _LIBRARY.with_name("packing.cpp")
-    if sys.byteorder == "big":
-        return None  # it takes eight bytes for a number whose lowest bits come first
-    try:
-        if source.exists() and source.stat().st_mtime > _LIBRARY.stat().st_mtime:
-            return None
-        loaded = ctypes.CDLL(str(_LIBRARY))
-        fits = loaded.srnn_packing_size() == ctypes.sizeof(_Batch)
-    except (OSError, AttributeError):
+    """Load the library; None where it is of no use, which is logged unless it is not there."""
+    if not _LIBRARY.exists():
         return None
-    return loaded if fits else None
+    try:
+        loaded = ctypes.CDLL(str(_LIBRARY))
+        reason = _unfit(loaded)
+    except (OSError, AttributeError) as error:
+        reason = f"it cannot be loaded: {error}"
+    if reason is None:
+        return loaded
+    logger.warning("%s is not used (%s): events are packed by NumPy, slower", _LIBRARY, reason)
+    return None
+
+
+def _unfit(loaded: ctypes.CDLL) -> str | None:
+    """Say why a library cannot take NumPy's place; None if it can."""
+    source = _LIBRARY.with_name("packing.cpp")
+    if source.exists() and source.stat().st_mtime > _LIBRARY.stat().st_mtime:
+        return "it is older than its source: install srnn again"
+    if loaded.srnn_packing_size() != ctypes.sizeof(_Batch):
+        return "it is of another version of srnn: install srnn again"
+    if sys.byteorder == "big":
+        return "it takes the lowest of eight bytes for the first"
+    bits = np.random.PCG64(0)
+    stream, drawn = bits.state["state"], np.empty(5, np.float32)
+    start = _halves(stream["state"]), _halves(stream["inc"])
+    loaded.srnn_packing_draws(*start, ctypes.c_void_p(drawn.ctypes.data), ctypes.c_int64(5))
+    if (drawn != np.random.Generator(bits).random(5, np.float32)).any():
+        return "this version of NumPy draws other random numbers"
+    return None
 
 
 def packs(augmentation: Augmentation | None) -> bool:
     """Whether the library is there and knows these variations."""
-    return library() is not None and not (augmentation and augmentation.jitter)
+    known = augmentation is None or (type(augmentation) is Augmentation and not augmentation.jitter)
+    return known and library() is not None
 
 
 def pack_lists(

@@ -14,7 +14,8 @@ from srnn.datasets.event_cache import EventLists
 from srnn.datasets.packed import pack
 from srnn.datasets.packing import pack_lists, packs
 
-pytestmark = pytest.mark.skipif(packing.library() is None, reason="no compiled library")
+# One that is there and refused fails the tests.
+pytestmark = pytest.mark.skipif(not packing._LIBRARY.exists(), reason="no compiled library")
 
 
 def lists_of(recordings, steps, dtype=np.uint16):
@@ -114,21 +115,61 @@ def test_data_sets_take_it_and_do_without_it(monkeypatch):
                 assert not asked
 
 
-def test_where_the_library_is_of_no_use(monkeypatch, tmp_path):
+def test_what_the_library_does_not_know():
+    class Other(Augmentation):
+        """Variations of a user's own."""
+
     assert packs(None)
     assert packs(Augmentation(shift=1, stretch=0.1, drop=0.1))
     assert not packs(Augmentation(shift=1, jitter=0.1))
-    library = packing._LIBRARY
-    find = packing.library.__wrapped__
-    assert find() is not None
-    for name in ("missing.so", "damaged.so", "stale.so"):
-        monkeypatch.setattr(packing, "_LIBRARY", tmp_path / name)
-        if name == "damaged.so":
-            packing._LIBRARY.write_bytes(b"no library")
-        if name == "stale.so":
-            shutil.copy(library, packing._LIBRARY)
-            assert find() is not None
-            source = tmp_path / "packing.cpp"
-            source.write_text("")
-            os.utime(source, (packing._LIBRARY.stat().st_mtime + 1,) * 2)
-        assert find() is None
+    assert not packs(Other(shift=1))
+
+
+@pytest.fixture
+def load_anew(monkeypatch, tmp_path, caplog):
+    """Load a copy of the library, after a change; give what is said."""
+    original = packing._LIBRARY
+    monkeypatch.setattr(packing, "_LIBRARY", tmp_path / "copy.so")
+
+    def load(change):
+        packing._LIBRARY.unlink(missing_ok=True)  # never into a file that is loaded
+        shutil.copy(original, packing._LIBRARY)
+        change(packing._LIBRARY)
+        found = packing.library.__wrapped__()
+        assert (found is None) == (bool(caplog.text) or not packing._LIBRARY.exists())
+        return caplog.text
+
+    return load
+
+
+def outdate(library):
+    source = library.with_name("packing.cpp")
+    source.write_text("")
+    os.utime(source, (library.stat().st_mtime + 1,) * 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda library: None, ""),
+        (lambda library: library.unlink(), ""),
+        (lambda library: library.write_bytes(b"no library"), "cannot be loaded"),
+        (outdate, "older than its source"),
+    ],
+)
+def test_a_library_of_no_use_is_named(change, said, load_anew):
+    found = load_anew(change)
+    assert said in found
+    assert bool(said) == bool(found)
+
+
+def test_another_numpy_or_another_version_is_noticed(load_anew, monkeypatch):
+    class Fields(packing.ctypes.Structure):
+        _fields_ = (("one", packing.ctypes.c_int64),)
+
+    with monkeypatch.context() as other:
+        other.setattr(packing, "_Batch", Fields)
+        assert "another version of srnn" in load_anew(lambda _: None)
+    with monkeypatch.context() as other:
+        other.setattr(np.random, "PCG64", np.random.PCG64DXSM)
+        assert "other random numbers" in load_anew(lambda _: None)
