@@ -118,7 +118,7 @@ template <class Channel> void pack(const Batch &b) {
     const int64_t steps = b.steps, row = (b.channels + 63) / 64, width = 64 * row;
     const float drop = static_cast<float>(b.drop), end = static_cast<float>(steps);
     // What is lost goes to the byte behind the last.
-    const int64_t lost = steps * row * 64;
+    const int64_t lost = steps * width;
     std::vector<uint8_t> spikes(lost + 1);
     std::vector<float> within, luck;
     for (int64_t i = 0; i < b.sequences; i++) {
@@ -160,7 +160,7 @@ template <class Channel> void pack(const Batch &b) {
         }
         for (int64_t step = 0; step < steps; step++)
             for (int64_t w = 0; w < row; w++)
-                b.words[(step * b.sequences + i) * row + w] = bits(spike + (step * row + w) * 64);
+                b.words[(step * b.sequences + i) * row + w] = bits(spike + step * width + 64 * w);
     }
 }
 

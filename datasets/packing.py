@@ -68,9 +68,8 @@ def _unfit(loaded: ctypes.CDLL) -> str | None:
     if sys.byteorder == "big":
         return "it takes the lowest of eight bytes for the first"
     bits = np.random.PCG64(0)
-    stream, drawn = bits.state["state"], np.empty(5, np.float32)
-    start = _halves(stream["state"]), _halves(stream["inc"])
-    loaded.srnn_packing_draws(*start, ctypes.c_void_p(drawn.ctypes.data), ctypes.c_int64(5))
+    drawn = np.empty(5, np.float32)
+    loaded.srnn_packing_draws(*_start(bits), ctypes.c_void_p(drawn.ctypes.data), ctypes.c_int64(5))
     if (drawn != np.random.Generator(bits).random(5, np.float32)).any():
         return "this version of NumPy draws other random numbers"
     return None
@@ -115,7 +114,7 @@ def pack_lists(
         words=words.data_ptr(),
     )
     if augmentation:
-        batch.state, batch.increment = _stream(augmentation, epoch)
+        batch.state, batch.increment = _start(augmentation.stream(epoch))
         batch.jump = _halves(JUMP)
         batch.shift, batch.stretch = augmentation.shift, augmentation.stretch
         batch.drop = augmentation.drop
@@ -126,10 +125,9 @@ def pack_lists(
     return PackedSpikes(words, channels)
 
 
-@functools.lru_cache(maxsize=1)
-def _stream(augmentation: Augmentation, epoch: int) -> "tuple[_Halves, _Halves]":
-    """State and increment of the stream of an epoch, of which one is asked for again and again."""
-    stream = augmentation.stream(epoch).state["state"]
+def _start(bits: np.random.PCG64) -> "tuple[_Halves, _Halves]":
+    """State and increment of a stream."""
+    stream = bits.state["state"]
     return _halves(stream["state"]), _halves(stream["inc"])
 
 
